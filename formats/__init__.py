@@ -1,0 +1,53 @@
+"""Floor 0: what a number format is. Elements, scales, blocks, accumulators, the catalog, and the exact reference."""
+
+from densimeter.formats.accumulator import (
+    Accumulator,
+    AlignedAccumulator,
+    FixedAccumulator,
+    Fp32Accumulator,
+    IntAccumulator,
+    parse_accumulator,
+)
+from densimeter.formats.block import BlockFormat, Quirks
+from densimeter.formats.catalog import get, names, resolve
+from densimeter.formats.datapath import Datapath, default_lanes, derive
+from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
+from densimeter.formats.errors import (
+    ConfigError,
+    DensimeterError,
+    FormatError,
+    ModelRangeError,
+    ToolError,
+)
+from densimeter.formats.notation import parse
+from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
+
+__all__ = [
+    "Accumulator",
+    "AlignedAccumulator",
+    "BlockFormat",
+    "ConfigError",
+    "Datapath",
+    "DensimeterError",
+    "Element",
+    "FixedAccumulator",
+    "FloatElement",
+    "FloatScale",
+    "FormatError",
+    "Fp32Accumulator",
+    "IntAccumulator",
+    "IntElement",
+    "LogElement",
+    "ModelRangeError",
+    "PowerOfTwoScale",
+    "Quirks",
+    "Scale",
+    "ToolError",
+    "default_lanes",
+    "derive",
+    "get",
+    "names",
+    "parse",
+    "parse_accumulator",
+    "resolve",
+]

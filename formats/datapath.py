@@ -1,0 +1,222 @@
+"""Datapath: every width and exponent of a multiply-accumulate unit, derived from the two formats it multiplies.
+
+The unit takes one group of `lanes` products per clock edge:
+
+    decode -> multiply significands -> align to one fixed point -> add over the lanes -> apply the block scales -> accumulate
+
+Emulator, Verilog generator and cost models all read their widths here, so that none can disagree about them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from densimeter.formats.accumulator import (
+    Accumulator,
+    AlignedAccumulator,
+    FixedAccumulator,
+    Fp32Accumulator,
+    IntAccumulator,
+    parse_accumulator,
+)
+from densimeter.formats.block import BlockFormat
+from densimeter.formats.element import FloatElement, LogElement, largest_magnitude
+from densimeter.formats.errors import FormatError
+from densimeter.formats.scale import FloatScale, PowerOfTwoScale
+
+LOG_WINDOW_BITS = 24
+"""Bits kept below the largest possible product when logarithmic operands are added: exact alignment would take 255."""
+
+_MAX_SUM_BITS = 80
+_MAX_SCALED_SUM_BITS = 80
+
+
+@dataclass(frozen=True)
+class Datapath:
+    """One multiply-accumulate unit. Build it with `derive`, which refuses what cannot work."""
+
+    activation: BlockFormat
+    weight: BlockFormat
+    lanes: int
+    accumulator: Accumulator
+
+    @property
+    def operands(self) -> tuple[BlockFormat, BlockFormat]:
+        return self.activation, self.weight
+
+    @property
+    def float_mac(self) -> bool:
+        """One float product a cycle, rounded to float32 before it is added: the conventional floating-point MAC."""
+        return (
+            self.lanes == 1
+            and isinstance(self.accumulator, Fp32Accumulator)
+            and any(isinstance(f.element, FloatElement) for f in self.operands)
+            and not any(f.has_unit_scale for f in self.operands)
+        )
+
+    @property
+    def windowed(self) -> bool:
+        """Whether alignment keeps only a window under the largest possible product (logarithmic operands)."""
+        return any(isinstance(f.element, LogElement) for f in self.operands)
+
+    @property
+    def window_bits(self) -> int:
+        """Width of the window below the top product's lowest bit; 0 where alignment is exact."""
+        return LOG_WINDOW_BITS if self.windowed else 0
+
+    @property
+    def product_lsb_exponent(self) -> int:
+        """Weight of the lowest bit of an aligned product, block scales aside, as a power of two."""
+        if self.windowed:
+            return sum(f.element.top_exponent for f in self.operands) - self.window_bits
+        return sum(f.element.lsb_exponent for f in self.operands)
+
+    @cached_property
+    def product_bits(self) -> int:
+        """Magnitude bits of the largest aligned product: |a| * |w| counted in units of its lowest bit."""
+        return self._largest_product.bit_length()
+
+    @cached_property
+    def sum_bits(self) -> int:
+        """Signed width of the sum over the lanes; it cannot overflow."""
+        return (self.lanes * self._largest_product).bit_length() + 1
+
+    @cached_property
+    def _largest_product(self) -> int:
+        a, w = (f.element for f in self.operands)
+        if self.windowed:
+            return ((1 << a.significand_bits) - 1) * ((1 << w.significand_bits) - 1) << self.window_bits
+        return largest_magnitude(a) * largest_magnitude(w)
+
+    @property
+    def scaled(self) -> tuple[BlockFormat, ...]:
+        """The operands whose block scale the unit applies."""
+        return tuple(f for f in self.operands if f.has_unit_scale)
+
+    @property
+    def scaled_sum_bits(self) -> int:
+        """Signed width of the sum after multiplication by the significands of float scales; powers of two add nothing."""
+        return self.sum_bits + sum(f.scale.element.significand_bits for f in self.scaled if isinstance(f.scale, FloatScale))
+
+    @property
+    def largest_exponent_code(self) -> int:
+        """Largest sum of the operands' scale exponent codes (NaN codes included, since the field can hold them)."""
+        return sum(_largest_exponent_code(f) for f in self.scaled)
+
+    @property
+    def exponent_bits(self) -> int:
+        """Width of the sum of scale exponent codes; 0 without block scales."""
+        return self.largest_exponent_code.bit_length()
+
+    @property
+    def exponent_offset(self) -> int:
+        """Add this to the sum of scale exponent codes to get the exponent of the scaled sum's lowest bit."""
+        return self.product_lsb_exponent - sum(_scale_bias(f) for f in self.scaled)
+
+    @property
+    def guard_bits(self) -> int:
+        """Aligned accumulator: places by which a group's sum is shifted up to fill the significand."""
+        return self.accumulator.bits - self.scaled_sum_bits if isinstance(self.accumulator, AlignedAccumulator) else 0
+
+    @property
+    def accumulator_exponent_bits(self) -> int:
+        """Aligned accumulator: exponent register, one bit wider than the largest exponent so that increments never wrap."""
+        return self.exponent_bits + 1 if isinstance(self.accumulator, AlignedAccumulator) else 0
+
+    @property
+    def register_bits(self) -> int:
+        """Width of the accumulator port: for `aligned`, the exponent stands above the significand."""
+        if isinstance(self.accumulator, Fp32Accumulator):
+            return 32
+        return self.accumulator.bits + self.accumulator_exponent_bits
+
+    @property
+    def register_lsb_exponent(self) -> int:
+        """Weight of the register's lowest bit as a power of two; `aligned`: at exponent code 0. Not for fp32."""
+        if isinstance(self.accumulator, FixedAccumulator):
+            return self.accumulator.lsb_exponent
+        if isinstance(self.accumulator, AlignedAccumulator):
+            return self.exponent_offset - self.guard_bits
+        return self.product_lsb_exponent
+
+    @property
+    def has_specials(self) -> bool:
+        """Whether any operand code stands for NaN or Inf."""
+        return any(f.element.has_nan or (f.has_unit_scale and f.nan_block) for f in self.operands)
+
+    @property
+    def has_invalid_flag(self) -> bool:
+        """Whether the unit has an `invalid` output: NaN or Inf can arrive and the register cannot hold them."""
+        return self.has_specials and not isinstance(self.accumulator, Fp32Accumulator)
+
+
+def derive(
+    activation: BlockFormat, weight: BlockFormat, lanes: int, accumulator: Accumulator | str = "fp32"
+) -> Datapath:
+    """The unit that multiplies `activation` by `weight` codes, `lanes` products a cycle; FormatError where none can exist."""
+    parsed = parse_accumulator(accumulator) if isinstance(accumulator, str) else accumulator
+    datapath = Datapath(activation, weight, lanes, parsed)
+    _check_lanes(datapath)
+    if not datapath.float_mac:
+        _check_dot(datapath)
+    return datapath
+
+
+def default_lanes(activation: BlockFormat, weight: BlockFormat) -> int:
+    """Lanes that consume one block a cycle: the smaller block of the two, or 1 where neither has blocks of a fixed count."""
+    blocks = [f.block for f in (activation, weight) if f.has_unit_scale and isinstance(f.block, int)]
+    return min(blocks, default=1)
+
+
+def _check_lanes(datapath: Datapath) -> None:
+    if not 1 <= datapath.lanes <= 256:
+        raise FormatError(f"lanes is {datapath.lanes}, expected 1 to 256")
+    for operand in datapath.scaled:
+        if isinstance(operand.block, int) and operand.block % datapath.lanes:
+            raise FormatError(
+                f"{datapath.lanes} lanes do not divide the block of {operand.name} ({operand.block}): one group would need "
+                f"two scales; use a divisor of {operand.block}"
+            )
+
+
+def _check_dot(datapath: Datapath) -> None:
+    accumulator = datapath.accumulator
+    pair = f"{datapath.activation.name} x {datapath.weight.name}"
+    if datapath.sum_bits > _MAX_SUM_BITS:
+        raise FormatError(
+            f"{pair}: the exact sum over {datapath.lanes} lanes is {datapath.sum_bits} bits wide (limit {_MAX_SUM_BITS}); "
+            "use lanes 1 with the fp32 accumulator, or an element with a smaller exponent range"
+        )
+    if datapath.scaled_sum_bits > _MAX_SCALED_SUM_BITS:
+        raise FormatError(
+            f"{pair}: the sum times both scale significands is {datapath.scaled_sum_bits} bits wide "
+            f"(limit {_MAX_SCALED_SUM_BITS}); use a narrower scale"
+        )
+    if isinstance(accumulator, IntAccumulator) and datapath.scaled:
+        raise FormatError(
+            f"{pair}: accumulator {accumulator} cannot follow a scale that changes from block to block; "
+            "use fixed, aligned or fp32"
+        )
+    if isinstance(accumulator, AlignedAccumulator) and accumulator.bits < datapath.scaled_sum_bits:
+        raise FormatError(
+            f"{pair}: accumulator {accumulator} is narrower than the sum of one group; "
+            f"use aligned{datapath.scaled_sum_bits} or wider"
+        )
+
+
+def _largest_exponent_code(operand: BlockFormat) -> int:
+    scale = operand.scale
+    if isinstance(scale, PowerOfTwoScale):
+        return (1 << scale.bits) - 1
+    if isinstance(scale, FloatScale):
+        return (1 << scale.element.exponent_bits) - 1
+    return 0
+
+
+def _scale_bias(operand: BlockFormat) -> int:
+    """What to subtract from a scale's exponent code to get the exponent of its significand's lowest bit."""
+    scale = operand.scale
+    if isinstance(scale, PowerOfTwoScale):
+        return scale.bias
+    if isinstance(scale, FloatScale):
+        return scale.element.bias + scale.element.mantissa_bits
+    return 0

@@ -1,0 +1,275 @@
+"""Element types: what the code of one value means.
+
+An element is a frozen declaration; every derived fact (widths, largest value, exponents) is a property. Codes are unsigned
+integers of `bits` bits whose most significant bit is the sign, two's complement integers included.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+from densimeter.formats.errors import FormatError
+from densimeter.formats.number import Kind, Number, floor_log2, power_of_two
+
+_MAX_BITS = 32
+
+
+@dataclass(frozen=True)
+class IntElement:
+    """A signed integer times ``2**-fraction_bits``.
+
+    `symmetric` two's complement elements never produce their most negative code; sign-magnitude ones have no such code.
+    """
+
+    bits: int
+    encoding: Literal["twos_complement", "sign_magnitude"] = "twos_complement"
+    fraction_bits: int = 0
+    symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("bits", self.bits, 2, _MAX_BITS // 2)
+        _check_choice("encoding", self.encoding, ("twos_complement", "sign_magnitude"))
+        _check_range("fraction_bits", self.fraction_bits, -64, 64)
+
+    @property
+    def sign_magnitude(self) -> bool:
+        return self.encoding == "sign_magnitude"
+
+    @property
+    def largest_integer(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def smallest_integer(self) -> int:
+        return -self.largest_integer - (0 if self.sign_magnitude or self.symmetric else 1)
+
+    @property
+    def lsb_exponent(self) -> int:
+        """Every value is a multiple of ``2**lsb_exponent``."""
+        return -self.fraction_bits
+
+    @property
+    def top_exponent(self) -> int:
+        """Exponent of the significand's lowest bit in the topmost binade: for an integer, always the same."""
+        return self.lsb_exponent
+
+    @property
+    def largest(self) -> Fraction:
+        return self.largest_integer * power_of_two(self.lsb_exponent)
+
+    @property
+    def emax(self) -> int:
+        """Exponent of the largest power of two that is not above the largest value."""
+        return floor_log2(self.largest)
+
+    @property
+    def significand_bits(self) -> int:
+        """Width of the magnitude that enters the multiplier (two's complement counts its most negative code)."""
+        return self.bits - 1 if self.sign_magnitude else self.bits
+
+    @property
+    def has_nan(self) -> bool:
+        return False
+
+    @property
+    def has_infinity(self) -> bool:
+        return False
+
+    @property
+    def notation(self) -> str:
+        suffix = f" x 2^-{self.fraction_bits}" if self.fraction_bits else ""
+        return f"{'sign-magnitude' if self.sign_magnitude else 'twos-complement'} int{self.bits}{suffix}"
+
+    def decode(self, code: int) -> Number:
+        sign_bit = 1 << (self.bits - 1)
+        if self.sign_magnitude:
+            return Number(bool(code & sign_bit), code & (sign_bit - 1), self.lsb_exponent)
+        integer = code - ((code & sign_bit) << 1)
+        return Number(integer < 0, abs(integer), self.lsb_exponent)
+
+
+@dataclass(frozen=True)
+class FloatElement:
+    """Sign, exponent field E, mantissa field q.
+
+    With a hidden bit: ``2**(E-bias) * (1 + q/2**mantissa_bits)``, and E=0 holds subnormals (or only zeros). Without one
+    (the block-quantisation paper's DMF): ``2**(E-bias) * q/2**mantissa_bits`` for every E.
+    `specials`: "ieee" reserves the largest E for Inf and NaN; "nan" makes only the all-ones magnitude a NaN (OCP E4M3);
+    "none" uses every code for a number.
+    """
+
+    exponent_bits: int
+    mantissa_bits: int
+    bias: int
+    hidden_bit: bool = True
+    subnormals: bool = True
+    specials: Literal["none", "ieee", "nan"] = "none"
+
+    def __post_init__(self) -> None:
+        _check_range("exponent_bits", self.exponent_bits, 1, 8)
+        _check_range("mantissa_bits", self.mantissa_bits, 0, 23)
+        _check_range("bias", self.bias, -256, 512)
+        _check_choice("specials", self.specials, ("none", "ieee", "nan"))
+        if self.specials == "ieee" and self.mantissa_bits == 0:
+            raise FormatError("specials 'ieee' needs at least one mantissa bit to tell NaN from Inf; got mantissa_bits 0")
+        if not self.hidden_bit and (self.mantissa_bits == 0 or self.specials != "none"):
+            raise FormatError("an element without a hidden bit needs mantissa bits and specials 'none'")
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent_bits + self.mantissa_bits
+
+    @property
+    def significand_bits(self) -> int:
+        return self.mantissa_bits + self.hidden_bit
+
+    @property
+    def largest_exponent_field(self) -> int:
+        return (1 << self.exponent_bits) - 1 - (self.specials == "ieee")
+
+    @property
+    def lsb_exponent(self) -> int:
+        """Every finite value is a multiple of ``2**lsb_exponent``."""
+        return (1 if self.hidden_bit else 0) - self.bias - self.mantissa_bits
+
+    @property
+    def top_exponent(self) -> int:
+        """Exponent of the significand's lowest bit in the topmost binade."""
+        return self.largest_exponent_field - self.bias - self.mantissa_bits
+
+    @property
+    def largest_magnitude_code(self) -> int:
+        return ((self.largest_exponent_field + 1) << self.mantissa_bits) - 1 - (self.specials == "nan")
+
+    @cached_property
+    def largest(self) -> Fraction:
+        return self.decode(self.largest_magnitude_code).value
+
+    @property
+    def emax(self) -> int:
+        """Exponent of the largest power of two that is not above the largest value."""
+        return floor_log2(self.largest)
+
+    @property
+    def has_nan(self) -> bool:
+        return self.specials != "none"
+
+    @property
+    def has_infinity(self) -> bool:
+        return self.specials == "ieee"
+
+    @property
+    def infinity_code(self) -> int:
+        """Magnitude code of +Inf; only where `has_infinity`."""
+        return (self.largest_exponent_field + 1) << self.mantissa_bits
+
+    @property
+    def nan_code(self) -> int:
+        """Magnitude code of the canonical NaN (quiet in IEEE 754 terms); only where `has_nan`."""
+        if self.specials == "ieee":
+            return self.infinity_code | 1 << (self.mantissa_bits - 1)
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def notation(self) -> str:
+        hidden = "" if self.hidden_bit else ", no hidden bit"
+        flushed = "" if self.subnormals else ", subnormals flushed"
+        return f"e{self.exponent_bits}m{self.mantissa_bits} bias {self.bias}{hidden}{flushed}"
+
+    def decode(self, code: int) -> Number:
+        negative = bool(code >> (self.bits - 1))
+        field = (code >> self.mantissa_bits) & ((1 << self.exponent_bits) - 1)
+        mantissa = code & ((1 << self.mantissa_bits) - 1)
+        if field > self.largest_exponent_field:
+            return Number(negative, 0, 0, Kind.NAN if mantissa else Kind.INFINITE)
+        if self.specials == "nan" and code & ((1 << (self.bits - 1)) - 1) == self.nan_code:
+            return Number(negative, 0, 0, Kind.NAN)
+        if not self.hidden_bit:
+            return Number(negative, mantissa, field - self.bias - self.mantissa_bits)
+        if field == 0:
+            return Number(negative, mantissa if self.subnormals else 0, self.lsb_exponent)
+        return Number(negative, mantissa | 1 << self.mantissa_bits, field - self.bias - self.mantissa_bits)
+
+
+@dataclass(frozen=True)
+class LogElement:
+    """A sign and an exponent field: ``±2**(field-bias)``; with `zero`, field 0 means zero instead."""
+
+    exponent_bits: int
+    bias: int
+    zero: bool = True
+
+    def __post_init__(self) -> None:
+        _check_range("exponent_bits", self.exponent_bits, 2, 8)
+        _check_range("bias", self.bias, -256, 512)
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent_bits
+
+    @property
+    def significand_bits(self) -> int:
+        return 1
+
+    @property
+    def smallest_field(self) -> int:
+        """The exponent field of the smallest magnitude above zero."""
+        return 1 if self.zero else 0
+
+    @property
+    def lsb_exponent(self) -> int:
+        """Every value is a multiple of ``2**lsb_exponent``."""
+        return self.smallest_field - self.bias
+
+    @property
+    def emax(self) -> int:
+        return (1 << self.exponent_bits) - 1 - self.bias
+
+    @property
+    def top_exponent(self) -> int:
+        """Exponent of the significand's lowest (and only) bit at the largest magnitude."""
+        return self.emax
+
+    @property
+    def largest(self) -> Fraction:
+        return power_of_two(self.emax)
+
+    @property
+    def has_nan(self) -> bool:
+        return False
+
+    @property
+    def has_infinity(self) -> bool:
+        return False
+
+    @property
+    def notation(self) -> str:
+        return f"log e{self.exponent_bits} bias {self.bias}{'' if self.zero else ', no zero'}"
+
+    def decode(self, code: int) -> Number:
+        negative = bool(code >> self.exponent_bits)
+        field = code & ((1 << self.exponent_bits) - 1)
+        if self.zero and field == 0:
+            return Number(negative, 0, self.lsb_exponent)
+        return Number(negative, 1, field - self.bias)
+
+
+Element = IntElement | FloatElement | LogElement
+
+
+def largest_magnitude(element: Element) -> int:
+    """The largest magnitude any code can hold, in units of ``2**lsb_exponent``: the element as a fixed-point integer."""
+    if isinstance(element, IntElement) and not element.sign_magnitude:
+        return 1 << (element.bits - 1)
+    return int(element.largest / power_of_two(element.lsb_exponent))
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise FormatError(f"{name} is {value!r}, expected an integer from {low} to {high}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise FormatError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
