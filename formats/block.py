@@ -109,11 +109,3 @@ class BlockFormat:
 
     def blocks_per_row(self, row_length: int) -> int:
         return math.ceil(row_length / self.block_length(row_length))
-
-    def stored_bits(self, rows: int, row_length: int) -> int:
-        """Bits in memory of a [rows, row_length] tensor blocked along its rows, padding and every scale included."""
-        blocks = self.blocks_per_row(row_length)
-        bits = rows * blocks * self.block_length(row_length) * self.element.bits
-        if self.scale is not None:
-            bits += self.scale.bits * (1 if self.block == "tensor" else rows * blocks)
-        return bits + (32 if self.has_tensor_scale else 0)

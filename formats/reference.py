@@ -32,7 +32,7 @@ def quantize_block(values: Sequence[float], fmt: BlockFormat, tensor_factor: flo
     """
     if fmt.scale is not None and fmt.nan_block and not all(math.isfinite(v) for v in values):
         return fmt.scale.nan_code, [0] * len(values)
-    largest = max((_magnitude(v) for v in values), default=Fraction(0))
+    largest = max((_magnitude(v) for v in values if not math.isnan(v)), default=Fraction(0))
     scale_code = _scale_code(largest, fmt, Fraction(tensor_factor))
     unit = _scale_value(scale_code, fmt, Fraction(tensor_factor))
     return scale_code, [_encode(v, unit, fmt) for v in values]
