@@ -3,9 +3,11 @@
 Text forms, as the command line and YAML take them (parentheses are optional: ``int(32)``, ``fixed(48,-24)``):
 
     int32, int32_saturate    two's complement, in units of the smallest product; wraps or saturates
-    fixed48:-24              two's complement with its lowest bit worth 2^-24; shifts, truncates to minus infinity, saturates
+    fixed48:-24              two's complement with its lowest bit worth 2^-24; shifts, truncates to minus infinity,
+    saturates
     aligned24                a 24-bit significand and an exponent; the smaller operand is shifted right and truncated
-    fp32, fp32_ftz           IEEE 754 binary32, nearest even; _ftz turns tiny results (below 2^-126 before rounding) to zero
+    fp32, fp32_ftz           IEEE 754 binary32, nearest even; _ftz turns tiny results (below 2^-126 before rounding)
+    to zero
 """
 
 import re
@@ -15,7 +17,8 @@ from typing import Literal
 from densimeter.formats.errors import FormatError
 
 _EXAMPLES = "int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz"
-_MAX_REGISTER_BITS = 64
+_MAX_REGISTER_BITS = 60
+_MAX_SIGNIFICAND_BITS = 48
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class AlignedAccumulator:
     bits: int
 
     def __post_init__(self) -> None:
-        _check_bits(self.bits)
+        _check_bits(self.bits, _MAX_SIGNIFICAND_BITS)
 
     def __str__(self) -> str:
         return f"aligned{self.bits}"
@@ -82,6 +85,6 @@ def parse_accumulator(text: str) -> Accumulator:
     raise FormatError(f"accumulator is {text!r}, expected something like {_EXAMPLES}")
 
 
-def _check_bits(bits: int) -> None:
-    if not 2 <= bits <= _MAX_REGISTER_BITS:
-        raise FormatError(f"accumulator is {bits} bits wide, expected 2 to {_MAX_REGISTER_BITS}")
+def _check_bits(bits: int, largest: int = _MAX_REGISTER_BITS) -> None:
+    if not 2 <= bits <= largest:
+        raise FormatError(f"accumulator is {bits} bits wide, expected 2 to {largest}")

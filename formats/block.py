@@ -18,7 +18,8 @@ class Quirks:
 
     epsilon: added to ``|x|``, and to x before its sign is taken, in float32 arithmetic.
     epsilon_of_smallest: epsilon counts in units of the block's smallest magnitude instead of in units of one.
-    flush_at: where ``|x| + epsilon`` is not above this, the value is zero (the published code lets such x pass unquantised,
+    flush_at: where ``|x| + epsilon`` is not above this, the value is zero (the published code lets such x pass
+    unquantised,
         which no code can hold).
     saturate_significand: a significand that rounds up to the next power of two is clipped instead of carried.
     """
@@ -52,17 +53,24 @@ class BlockFormat:
         elif isinstance(size, bool) or size < 1:
             raise FormatError(f"{self.name}: block is {size!r}, expected a positive integer, 'row' or 'tensor'")
         if self.scale is None and size != 1:
-            raise FormatError(f"{self.name}: block {size} without a scale; a block exists to share one: name a scale or drop block")
+            raise FormatError(
+                f"{self.name}: block {size} without a scale; a block exists to share one: name a scale or drop block"
+            )
         if isinstance(self.scale, PowerOfTwoScale) and isinstance(size, str):
-            raise FormatError(f"{self.name}: a power-of-two scale per {size} is not supported; give the block as a count")
+            raise FormatError(
+                f"{self.name}: a power-of-two scale per {size} is not supported; give the block as a count"
+            )
         if isinstance(self.scale, FloatScale) and not isinstance(self.element, FloatElement | IntElement):
-            raise FormatError(f"{self.name}: a float scale needs an integer or float element, not {self.element.notation}")
+            raise FormatError(
+                f"{self.name}: a float scale needs an integer or float element, not {self.element.notation}"
+            )
         if isinstance(self.scale, FloatScale) and self.scale.tensor_scale and not isinstance(size, int):
             raise FormatError(f"{self.name}: a tensor scale needs blocks of a fixed count, not block {size!r}")
 
     @property
     def bits_per_value(self) -> Fraction:
-        """Stored bits per value, scale included; scales per row or tensor vanish as the row grows and count nothing here."""
+        """Stored bits per value, scale included; scales per row or tensor vanish as the row grows and count nothing
+        here."""
         if self.scale is None or not isinstance(self.block, int):
             return Fraction(self.element.bits)
         return self.element.bits + Fraction(self.scale.bits, self.block)

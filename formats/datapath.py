@@ -2,7 +2,8 @@
 
 The unit takes one group of `lanes` products per clock edge:
 
-    decode -> multiply significands -> align to one fixed point -> add over the lanes -> apply the block scales -> accumulate
+    decode -> multiply significands -> align to one fixed point -> add over the lanes -> apply the block scales ->
+    accumulate
 
 Emulator, Verilog generator and cost models all read their widths here, so that none can disagree about them.
 """
@@ -26,6 +27,7 @@ from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 LOG_WINDOW_BITS = 24
 """Bits kept below the largest possible product when logarithmic operands are added: exact alignment would take 255."""
 
+_MAX_OPERAND_BITS = 48
 _MAX_SUM_BITS = 80
 _MAX_SCALED_SUM_BITS = 80
 
@@ -94,8 +96,11 @@ class Datapath:
 
     @property
     def scaled_sum_bits(self) -> int:
-        """Signed width of the sum after multiplication by the significands of float scales; powers of two add nothing."""
-        return self.sum_bits + sum(f.scale.element.significand_bits for f in self.scaled if isinstance(f.scale, FloatScale))
+        """Signed width of the sum after multiplication by the significands of float scales; powers of two add
+        nothing."""
+        return self.sum_bits + sum(
+            f.scale.element.significand_bits for f in self.scaled if isinstance(f.scale, FloatScale)
+        )
 
     @property
     def largest_exponent_code(self) -> int:
@@ -119,7 +124,8 @@ class Datapath:
 
     @property
     def accumulator_exponent_bits(self) -> int:
-        """Aligned accumulator: exponent register, one bit wider than the largest exponent so that increments never wrap."""
+        """Aligned accumulator: exponent register, one bit wider than the largest exponent so that increments never
+        wrap."""
         return self.exponent_bits + 1 if isinstance(self.accumulator, AlignedAccumulator) else 0
 
     @property
@@ -152,7 +158,8 @@ class Datapath:
 def derive(
     activation: BlockFormat, weight: BlockFormat, lanes: int, accumulator: Accumulator | str = "fp32"
 ) -> Datapath:
-    """The unit that multiplies `activation` by `weight` codes, `lanes` products a cycle; FormatError where none can exist."""
+    """The unit that multiplies `activation` by `weight` codes, `lanes` products a cycle; FormatError where none can
+    exist."""
     parsed = parse_accumulator(accumulator) if isinstance(accumulator, str) else accumulator
     datapath = Datapath(activation, weight, lanes, parsed)
     _check_lanes(datapath)
@@ -162,7 +169,8 @@ def derive(
 
 
 def default_lanes(activation: BlockFormat, weight: BlockFormat) -> int:
-    """Lanes that consume one block a cycle: the smaller block of the two, or 1 where neither has blocks of a fixed count."""
+    """Lanes that consume one block a cycle: the smaller block of the two, or 1 where neither has blocks of a fixed
+    count."""
     blocks = [f.block for f in (activation, weight) if f.has_unit_scale and isinstance(f.block, int)]
     return min(blocks, default=1)
 
@@ -173,18 +181,24 @@ def _check_lanes(datapath: Datapath) -> None:
     for operand in datapath.scaled:
         if isinstance(operand.block, int) and operand.block % datapath.lanes:
             raise FormatError(
-                f"{datapath.lanes} lanes do not divide the block of {operand.name} ({operand.block}): one group would need "
-                f"two scales; use a divisor of {operand.block}"
+                f"{datapath.lanes} lanes do not divide the block of {operand.name} ({operand.block}): one group "
+                f"would need two scales; use a divisor of {operand.block}"
             )
 
 
 def _check_dot(datapath: Datapath) -> None:
     accumulator = datapath.accumulator
     pair = f"{datapath.activation.name} x {datapath.weight.name}"
+    for operand in datapath.operands:
+        if largest_magnitude(operand.element).bit_length() > _MAX_OPERAND_BITS and not datapath.windowed:
+            raise FormatError(
+                f"{operand.name}: its range spans more than {_MAX_OPERAND_BITS} bits in fixed point, too wide to add "
+                "exactly; use lanes 1 with the fp32 accumulator"
+            )
     if datapath.sum_bits > _MAX_SUM_BITS:
         raise FormatError(
-            f"{pair}: the exact sum over {datapath.lanes} lanes is {datapath.sum_bits} bits wide (limit {_MAX_SUM_BITS}); "
-            "use lanes 1 with the fp32 accumulator, or an element with a smaller exponent range"
+            f"{pair}: the exact sum over {datapath.lanes} lanes is {datapath.sum_bits} bits wide "
+            f"(limit {_MAX_SUM_BITS}); use lanes 1 with the fp32 accumulator, or an element with a smaller exponent range"
         )
     if datapath.scaled_sum_bits > _MAX_SCALED_SUM_BITS:
         raise FormatError(

@@ -1,7 +1,7 @@
 """Element types: what the code of one value means.
 
-An element is a frozen declaration; every derived fact (widths, largest value, exponents) is a property. Codes are unsigned
-integers of `bits` bits whose most significant bit is the sign, two's complement integers included.
+An element is a frozen declaration; every derived fact (widths, largest value, exponents) is a property. Codes are
+unsigned integers of `bits` bits whose most significant bit is the sign, two's complement integers included.
 """
 
 from dataclasses import dataclass
@@ -112,7 +112,9 @@ class FloatElement:
         _check_range("bias", self.bias, -256, 512)
         _check_choice("specials", self.specials, ("none", "ieee", "nan"))
         if self.specials == "ieee" and self.mantissa_bits == 0:
-            raise FormatError("specials 'ieee' needs at least one mantissa bit to tell NaN from Inf; got mantissa_bits 0")
+            raise FormatError(
+                "specials 'ieee' needs at least one mantissa bit to tell NaN from Inf; got mantissa_bits 0"
+            )
         if not self.hidden_bit and (self.mantissa_bits == 0 or self.specials != "none"):
             raise FormatError("an element without a hidden bit needs mantissa bits and specials 'none'")
 
@@ -259,7 +261,8 @@ Element = IntElement | FloatElement | LogElement
 
 
 def largest_magnitude(element: Element) -> int:
-    """The largest magnitude any code can hold, in units of ``2**lsb_exponent``: the element as a fixed-point integer."""
+    """The largest magnitude any code can hold, in units of ``2**lsb_exponent``: the element as a fixed-point
+    integer."""
     if isinstance(element, IntElement) and not element.sign_magnitude:
         return 1 << (element.bits - 1)
     return int(element.largest / power_of_two(element.lsb_exponent))

@@ -1,10 +1,11 @@
 """Reading a format from its written form: the mappings and short names of catalog, YAML files and command line.
 
     {element: e3m2, block: 24, scale: e8m0}
-    {element: {kind: int, bits: 6, encoding: sign_magnitude, fraction_bits: 5}, block: 16, scale: {kind: power_of_two, rule: ceil}}
+    {element: {kind: int, bits: 6, encoding: sign_magnitude, fraction_bits: 5}, block: 16, scale: {kind:
+    power_of_two, rule: ceil}}
 
-Short elements: ``eXmY`` (OCP and IEEE conventions for bias and specials), ``intN`` (two's complement). Short scales: ``e8m0``
-(OCP, with NaN) and any ``eXmY``, ``fp16`` or ``fp32``.
+Short elements: ``eXmY`` (OCP and IEEE conventions for bias and specials), ``intN`` (two's complement). Short scales:
+``e8m0`` (OCP, with NaN) and any ``eXmY``, ``fp16`` or ``fp32``.
 """
 
 import dataclasses
@@ -33,7 +34,8 @@ def parse(declaration: Mapping[str, Any]) -> BlockFormat:
     known = [f.name for f in dataclasses.fields(BlockFormat)]
     _check_keys(declaration, known, "format")
     if "element" not in declaration:
-        raise FormatError(f"format {dict(declaration)!r} has no element; expected something like {{element: e3m2, block: 24, scale: e8m0}}")
+        example = "{element: e3m2, block: 24, scale: e8m0}"
+        raise FormatError(f"format {dict(declaration)!r} has no element; expected something like {example}")
     fields: dict[str, Any] = dict(declaration)
     fields["element"] = parse_element(declaration["element"])
     if declaration.get("scale") is not None:

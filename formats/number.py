@@ -36,7 +36,9 @@ class Number:
     def __float__(self) -> float:
         if self.kind is Kind.NAN:
             return float("nan")
-        magnitude = float("inf") if self.kind is Kind.INFINITE else float(self.significand * power_of_two(self.exponent))
+        magnitude = (
+            float("inf") if self.kind is Kind.INFINITE else float(self.significand * power_of_two(self.exponent))
+        )
         return -magnitude if self.negative else magnitude
 
 

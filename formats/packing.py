@@ -3,7 +3,8 @@
 Three planes follow each other, each starting at a byte:
 
 1. element codes, row after row, every row padded with zero codes to whole blocks; code i of `bits` bits occupies bits
-   ``i*bits .. (i+1)*bits - 1`` of the plane, bit k of the plane being bit ``k % 8`` (from the lowest) of byte ``k // 8``;
+   ``i*bits .. (i+1)*bits - 1`` of the plane, bit k of the plane being bit ``k % 8`` (from the lowest) of byte ``k //
+   8``;
 2. scale codes, block after block in the same order, packed likewise;
 3. the tensor scale, one little-endian float32, where the format has one.
 
@@ -35,9 +36,7 @@ def layout(fmt: BlockFormat, rows: int, row_length: int) -> Layout:
     values = rows * blocks * fmt.block_length(row_length)
     scales = 0 if fmt.scale is None else 1 if fmt.block == "tensor" else rows * blocks
     scale_bits = fmt.scale.bits if fmt.scale is not None else 0
-    return Layout(
-        -(-values * fmt.element.bits // 8), -(-scales * scale_bits // 8), 4 if fmt.has_tensor_scale else 0
-    )
+    return Layout(-(-values * fmt.element.bits // 8), -(-scales * scale_bits // 8), 4 if fmt.has_tensor_scale else 0)
 
 
 def pack_bits(codes: Iterable[int], bits: int) -> bytes:

@@ -1,4 +1,5 @@
-"""The exact dot product and accumulators on integers and Fractions: the specification of the arithmetic units, in code."""
+"""The exact dot product and accumulators on integers and Fractions: the specification of the arithmetic units, in
+code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath
 from densimeter.formats.number import Kind, Number, power_of_two
 from densimeter.formats.reference import FLOAT32, encode_float
-from densimeter.formats.scale import FloatScale, PowerOfTwoScale
+from densimeter.formats.scale import PowerOfTwoScale
 
 _NAN = 0x7FC00000
 _INFINITY = 0x7F800000
@@ -57,7 +58,10 @@ def accumulate(groups: Sequence[Group], datapath: Datapath) -> list[tuple[int, b
 def group_sum(group: Group, datapath: Datapath) -> GroupSum:
     """Products of one group, aligned, summed and scaled, exactly as the datapath says."""
     significand, exponent_code, nan = 1, 0, False
-    for operand, code in ((datapath.activation, group.activation_scale), (datapath.weight, group.weight_scale)):
+    for operand, code in (
+        (datapath.activation, group.activation_scale),
+        (datapath.weight, group.weight_scale),
+    ):
         factor, exponent, scale_nan = _decode_scale(operand, code)
         significand, exponent_code, nan = significand * factor, exponent_code + exponent, nan or scale_nan
     products = [

@@ -13,8 +13,8 @@ class PowerOfTwoScale:
 
     The exponent follows from the block's largest magnitude: ``rule(log2 max) - offset``, clipped to what the code can
     hold; `offset` None means the element's emax, so that the largest value lands in the element's top binade.
-    `nan` keeps the all-ones code for "the whole block is NaN" (OCP E8M0). `negated` flips the sign of the exponent before
-    the clip: a published block-minifloat has it the wrong way round.
+    `nan` keeps the all-ones code for "the whole block is NaN" (OCP E8M0). `negated` flips the sign of the exponent
+    before the clip: a published block-minifloat has it the wrong way round.
     """
 
     bits: int = 8
@@ -54,9 +54,11 @@ class PowerOfTwoScale:
 
 @dataclass(frozen=True)
 class FloatScale:
-    """A scale stored as an unsigned float: ``largest magnitude of the block / largest element``, rounded to nearest even.
+    """A scale stored as an unsigned float: ``largest magnitude of the block / largest element``, rounded to nearest
+    even.
 
-    With `tensor_scale` a float32 factor g of the whole tensor stands before it, chosen so that the block scales fill their
+    With `tensor_scale` a float32 factor g of the whole tensor stands before it, chosen so that the block scales fill
+    their
     range: ``g = largest magnitude of the tensor / (largest element * largest block scale)`` (NVFP4).
     """
 

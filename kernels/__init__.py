@@ -1,5 +1,8 @@
-"""Fast numerics (floor 1): codecs, packing and bit-exact dot products in Numba, and in Torch for models.
+"""Floor 1: the formats at speed. Numba codecs, packing and bit-exact arithmetic, equal to the reference on every
+bit."""
 
-Everything here answers to `densimeter.formats.reference`, the slow and exact specification. Imports only
-`densimeter.formats`; it never imports its sibling `densimeter.rtl`, so that their agreement is evidence.
-"""
+from densimeter.kernels.matmul import matmul
+from densimeter.kernels.tensor import QuantizedTensor, quantize, unpack
+from densimeter.kernels.unit import Registers, accumulate_stream
+
+__all__ = ["QuantizedTensor", "Registers", "accumulate_stream", "matmul", "quantize", "unpack"]

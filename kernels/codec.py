@@ -1,12 +1,12 @@
 """The codec at speed: one compiled loop over blocks for every format, equal to `formats.reference` bit for bit.
 
 All arithmetic is float64 on float32 inputs, where it is exact: a float32 divided by a power of two is a float64 without
-error, and a float32 divided by a scale of at most 28 significant bits cannot round onto a tie of an element of at most 24
-bits without being one (the distance is at least 2^-33 of the value, the rounding error 2^-53).
+error, and a float32 divided by a scale of at most 28 significant bits cannot round onto a tie of an element of at
+most 24 bits without being one (the distance is at least 2^-33 of the value, the rounding error 2^-53).
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -60,7 +60,7 @@ class CodecParameters(NamedTuple):
 def parameters(fmt: BlockFormat) -> CodecParameters:
     """Flatten a format for the compiled loops."""
     element, quirks = fmt.element, fmt.quirks
-    values = dict.fromkeys(CodecParameters._fields, 0) | {
+    values: dict[str, Any] = dict.fromkeys(CodecParameters._fields, 0) | {
         "kind": _kind(fmt),
         "sign_shift": element.bits - 1,
         "fraction_scale": 1.0,
@@ -202,7 +202,9 @@ def _scale_value(code, tensor_factor, p):  # type: ignore[no-untyped-def]
     if field > 0:
         significand |= 1 << p.scale_mantissa_bits
         field -= 1
-    return np.float64(significand) * power_of_two(field + p.scale_lowest_exponent - p.scale_mantissa_bits) * tensor_factor
+    return (
+        np.float64(significand) * power_of_two(field + p.scale_lowest_exponent - p.scale_mantissa_bits) * tensor_factor
+    )
 
 
 @njit(inline="always")

@@ -41,7 +41,9 @@ def pack_bits(codes: NDArray[np.unsignedinteger], bits: int) -> bytes:
     return out.tobytes()
 
 
-def unpack_bits(packed: bytes, bits: int, count: int, dtype: np.dtype[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+def unpack_bits(
+    packed: bytes, bits: int, count: int, dtype: np.dtype[np.unsignedinteger]
+) -> NDArray[np.unsignedinteger]:
     """The first `count` codes of `bits` bits from packed bytes; the caller has checked the length."""
     out = np.empty(count, dtype)
     _unpack(np.frombuffer(packed, np.uint8), bits, out)

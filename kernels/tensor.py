@@ -14,7 +14,6 @@ from densimeter.formats.packing import layout
 from densimeter.kernels.codec import code_dtype, dequantize_rows, quantize_rows, tensor_scale
 from densimeter.kernels.packing import pack_bits, unpack_bits
 
-
 T = TypeVar("T", bound=np.generic)
 
 
@@ -23,7 +22,8 @@ class QuantizedTensor:
     """An array quantised along one axis.
 
     codes: unsigned integers (uint8, uint16 or uint32), the shape of the array.
-    scales: unsigned scale codes; the shape of the array with `axis` replaced by the number of blocks ("tensor": shape ()).
+    scales: unsigned scale codes; the shape of the array with `axis` replaced by the number of blocks ("tensor":
+    shape ()).
     tensor_scale: the float32 factor of the whole tensor (NVFP4), else 1.
     """
 
@@ -87,9 +87,10 @@ class QuantizedTensor:
 def quantize(x: ArrayLike, fmt: BlockFormat, axis: int = -1) -> QuantizedTensor:
     """Quantise an array along `axis`, equal to `formats.reference` bit for bit.
 
-    x: any real floating or integer array, converted to float32 first (float64 rounds to nearest even); any memory order.
-    A NaN or an Inf makes its block NaN where the scale has a NaN code (MX, NVFP4, absmax integers); elements with codes for
-    them (float32, bfloat16, float16) keep them; elsewhere Inf saturates and a NaN raises FormatError.
+    x: any real floating or integer array, converted to float32 first (float64 rounds to nearest even); any memory
+    order.
+    A NaN or an Inf makes its block NaN where the scale has a NaN code (MX, NVFP4, absmax integers); elements with
+    codes for them (float32, bfloat16, float16) keep them; elsewhere Inf saturates and a NaN raises FormatError.
     """
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
@@ -97,14 +98,18 @@ def quantize(x: ArrayLike, fmt: BlockFormat, axis: int = -1) -> QuantizedTensor:
     if array.ndim == 0:
         raise FormatError("cannot quantise a scalar; expected an array with at least one axis")
     if not -array.ndim <= axis < array.ndim:
-        raise FormatError(f"axis is {axis}, expected {-array.ndim} to {array.ndim - 1} for an array of shape {array.shape}")
+        raise FormatError(
+            f"axis is {axis}, expected {-array.ndim} to {array.ndim - 1} for an array of shape {array.shape}"
+        )
     axis %= array.ndim
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes Inf, whose meaning is defined above
         rows = _to_rows(array.astype(np.float32, copy=False), axis, fmt)
     factor = tensor_scale(rows, fmt)
     codes, scales, refused = quantize_rows(rows, fmt, fmt.block_length(rows.shape[1]), factor)
     if refused:
-        raise FormatError(f"{refused} NaN in the input, and {fmt.name} has no code for NaN; replace them before quantising")
+        raise FormatError(
+            f"{refused} NaN in the input, and {fmt.name} has no code for NaN; replace them before quantising"
+        )
     return _assemble(codes, scales, fmt, array.shape, axis, factor)
 
 
@@ -138,7 +143,12 @@ def _assemble(
 ) -> QuantizedTensor:
     scales_shape = () if fmt.block == "tensor" else (*shape[:axis], scales.shape[1], *shape[axis + 1 :])
     return QuantizedTensor(
-        fmt, shape, axis, _from_rows(codes, shape, axis, fmt), _from_rows(scales, scales_shape, axis, fmt), factor
+        fmt,
+        shape,
+        axis,
+        _from_rows(codes, shape, axis, fmt),
+        _from_rows(scales, scales_shape, axis, fmt),
+        factor,
     )
 
 
