@@ -198,7 +198,7 @@ def _check_dot(datapath: Datapath) -> None:
     if datapath.sum_bits > _MAX_SUM_BITS:
         raise FormatError(
             f"{pair}: the exact sum over {datapath.lanes} lanes is {datapath.sum_bits} bits wide "
-            f"(limit {_MAX_SUM_BITS}); use lanes 1 with the fp32 accumulator, or an element with a smaller exponent range"
+            f"(limit {_MAX_SUM_BITS}); use lanes 1 with the fp32 accumulator, or an element of smaller range"
         )
     if datapath.scaled_sum_bits > _MAX_SCALED_SUM_BITS:
         raise FormatError(

@@ -77,6 +77,10 @@ class IntElement:
         return False
 
     @property
+    def symbol(self) -> str:
+        return f"{'sm' if self.sign_magnitude else 'int'}{self.bits}"
+
+    @property
     def notation(self) -> str:
         suffix = f" x 2^-{self.fraction_bits}" if self.fraction_bits else ""
         return f"{'sign-magnitude' if self.sign_magnitude else 'twos-complement'} int{self.bits}{suffix}"
@@ -174,10 +178,14 @@ class FloatElement:
         return (1 << (self.bits - 1)) - 1
 
     @property
+    def symbol(self) -> str:
+        return f"e{self.exponent_bits}m{self.mantissa_bits}"
+
+    @property
     def notation(self) -> str:
         hidden = "" if self.hidden_bit else ", no hidden bit"
         flushed = "" if self.subnormals else ", subnormals flushed"
-        return f"e{self.exponent_bits}m{self.mantissa_bits} bias {self.bias}{hidden}{flushed}"
+        return f"{self.symbol} bias {self.bias}{hidden}{flushed}"
 
     def decode(self, code: int) -> Number:
         negative = bool(code >> (self.bits - 1))
@@ -244,6 +252,10 @@ class LogElement:
     @property
     def has_infinity(self) -> bool:
         return False
+
+    @property
+    def symbol(self) -> str:
+        return f"log{self.exponent_bits}"
 
     @property
     def notation(self) -> str:

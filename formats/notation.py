@@ -115,6 +115,5 @@ def _check_keys(written: Mapping[str, Any], known: list[str], what: str) -> None
 
 
 def _compose_name(fmt: BlockFormat) -> str:
-    """A name for a format that was given none: its element, block and scale, in characters fit for a file name."""
-    parts = [fmt.element.notation, *([f"b{fmt.block}", fmt.scale.notation] if fmt.scale else [])]
-    return re.sub(r"[^a-z0-9]+", "_", " ".join(parts).lower()).strip("_")
+    """A name for a format that was given none, fit for a file name: e3m2_b24_e8m0."""
+    return "_".join([fmt.element.symbol, *([f"b{fmt.block}", fmt.scale.symbol] if fmt.scale else [])])

@@ -48,6 +48,10 @@ class PowerOfTwoScale:
         return self.largest_code - self.bias
 
     @property
+    def symbol(self) -> str:
+        return f"e{self.bits}m0"
+
+    @property
     def notation(self) -> str:
         return f"2^e, {self.bits}-bit e, {self.rule}"
 
@@ -78,9 +82,13 @@ class FloatScale:
         return self.element.nan_code
 
     @property
+    def symbol(self) -> str:
+        return self.element.symbol
+
+    @property
     def notation(self) -> str:
         second = ", float32 tensor scale" if self.tensor_scale else ""
-        return f"e{self.element.exponent_bits}m{self.element.mantissa_bits} float{second}"
+        return f"{self.symbol} float{second}"
 
 
 Scale = PowerOfTwoScale | FloatScale

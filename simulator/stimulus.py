@@ -1,0 +1,90 @@
+"""Stimulus for arithmetic units: every pair of codes where they can be counted, corners and random streams always."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from densimeter.formats import BlockFormat, Datapath, FloatScale
+from densimeter.rtl.simulate import Stimulus
+
+EXHAUSTIVE_BITS = 12
+"""All pairs are drawn where both codes together have at most this many bits (two 6-bit elements)..."""
+EXHAUSTIVE_SINGLE_LANE_BITS = 16
+"""...or this many on a single lane (two 8-bit elements)."""
+
+_CLEAR_SHARE, _ENABLE_SHARE = 0.05, 0.9
+
+
+def is_exhaustive(datapath: Datapath) -> bool:
+    """Whether `draw` visits every pair of element codes on every lane."""
+    bits = sum(f.element.bits for f in datapath.operands)
+    return bits <= (EXHAUSTIVE_SINGLE_LANE_BITS if datapath.lanes == 1 else EXHAUSTIVE_BITS)
+
+
+def draw(datapath: Datapath, random_vectors: int, seed: int) -> Stimulus:
+    """A stream of corners and `random_vectors` random groups, after all pairs of codes where `is_exhaustive`.
+
+    Scale codes, clears and bubbles are random throughout, so that pairs also meet accumulators of every size.
+    """
+    rng = np.random.default_rng(seed)
+    parts = [_corners(datapath, rng), _random(datapath, random_vectors, rng)]
+    if is_exhaustive(datapath):
+        parts.insert(0, _all_pairs(datapath))
+    activation = np.concatenate([part[0] for part in parts])
+    weight = np.concatenate([part[1] for part in parts])
+    count = len(activation)
+    clear, enable = rng.random(count) < _CLEAR_SHARE, rng.random(count) < _ENABLE_SHARE
+    clear[0] = enable[0] = True
+    stimulus = Stimulus(activation, weight, clear=clear, enable=enable)
+    a, w = datapath.operands
+    return replace(
+        stimulus,
+        activation_scale=_scale_codes(a, count, rng) if a.has_unit_scale else None,
+        weight_scale=_scale_codes(w, count, rng) if w.has_unit_scale else None,
+    )
+
+
+Codes = tuple[NDArray[np.uint32], NDArray[np.uint32]]
+
+
+def _all_pairs(datapath: Datapath) -> Codes:
+    """[pairs, lanes]: every lane sees every pair once, each lane starting at another one."""
+    a_codes, w_codes = (1 << f.element.bits for f in datapath.operands)
+    pairs = a_codes * w_codes
+    index = (np.arange(pairs)[:, None] + np.arange(datapath.lanes) * (pairs // datapath.lanes + 1)) % pairs
+    return (index // w_codes).astype(np.uint32), (index % w_codes).astype(np.uint32)
+
+
+def _corners(datapath: Datapath, rng: np.random.Generator) -> Codes:
+    """Groups made of one corner code a side, every pair of corners, then corners mixed at random over the lanes."""
+    corners = [_corner_codes(f) for f in datapath.operands]
+    a, w = (grid.ravel() for grid in np.meshgrid(*corners))
+    uniform = [np.repeat(side[:, None], datapath.lanes, axis=1) for side in (a, w)]
+    mixed = [rng.choice(codes, (len(a), datapath.lanes)) for codes in corners]
+    activation, weight = (np.concatenate(pair).astype(np.uint32) for pair in zip(uniform, mixed, strict=True))
+    return activation, weight
+
+
+def _corner_codes(fmt: BlockFormat) -> NDArray[np.int64]:
+    """The codes around zero, the sign change, the extremes, and each power of two, of both signs."""
+    bits = fmt.element.bits
+    powers = 1 << np.arange(bits - 1)
+    magnitudes = np.concatenate([[0], powers, powers - 1, (1 << (bits - 1)) - powers])
+    codes = np.concatenate([magnitudes, magnitudes | 1 << (bits - 1)])
+    return np.unique(codes)
+
+
+def _random(datapath: Datapath, count: int, rng: np.random.Generator) -> Codes:
+    shape = (count, datapath.lanes)
+    a, w = (rng.integers(0, 1 << f.element.bits, shape, dtype=np.uint32) for f in datapath.operands)
+    return a, w
+
+
+def _scale_codes(fmt: BlockFormat, count: int, rng: np.random.Generator) -> NDArray[np.uint32]:
+    """Scales that wander near the middle, where sums meet, with a tenth anywhere in the range, NaN codes included."""
+    assert fmt.scale is not None
+    magnitude_bits = fmt.scale.bits - isinstance(fmt.scale, FloatScale)
+    top = 1 << magnitude_bits
+    near = np.clip(rng.normal(top / 2, top / 16, count), 0, top - 1).astype(np.uint32)
+    return np.where(rng.random(count) < 0.1, rng.integers(0, top, count, dtype=np.uint32), near)
