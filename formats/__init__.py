@@ -19,7 +19,7 @@ from densimeter.formats.errors import (
     ModelRangeError,
     ToolError,
 )
-from densimeter.formats.notation import parse
+from densimeter.formats.notation import declaration, parse
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Quirks",
     "Scale",
     "ToolError",
+    "declaration",
     "default_lanes",
     "derive",
     "get",

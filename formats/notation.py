@@ -46,6 +46,19 @@ def parse(declaration: Mapping[str, Any]) -> BlockFormat:
     return composed if "name" in fields else dataclasses.replace(composed, name=_compose_name(composed))
 
 
+def declaration(fmt: BlockFormat) -> dict[str, Any]:
+    """The mapping that `parse` reads back into an equal format: plain strings, numbers and mappings."""
+    written: dict[str, Any] = {"name": fmt.name, "element": _declare(fmt.element, _ELEMENT_KINDS)}
+    if fmt.scale is not None:
+        scale = _declare(fmt.scale, _SCALE_KINDS)
+        if isinstance(fmt.scale, FloatScale):
+            scale["element"] = _declare(fmt.scale.element, _ELEMENT_KINDS)
+        written |= {"block": fmt.block, "scale": scale}
+    if fmt.quirks != Quirks():
+        written["quirks"] = dataclasses.asdict(fmt.quirks)
+    return written
+
+
 def parse_element(written: object) -> Element:
     """Read an element from a short name or a mapping with its `kind`."""
     if isinstance(written, Mapping):
@@ -117,3 +130,11 @@ def _check_keys(written: Mapping[str, Any], known: list[str], what: str) -> None
 def _compose_name(fmt: BlockFormat) -> str:
     """A name for a format that was given none, fit for a file name: e3m2_b24_e8m0."""
     return "_".join([fmt.element.symbol, *([f"b{fmt.block}", fmt.scale.symbol] if fmt.scale else [])])
+
+
+def _declare(part: Element | Scale, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """A dataclass as a mapping with its kind and the fields that differ from their defaults."""
+    kind = next(name for name, cls in kinds.items() if type(part) is cls)
+    fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    defaults = {f.name: f.default for f in dataclasses.fields(part)}
+    return {"kind": kind, **{name: value for name, value in fields.items() if value != defaults[name]}}

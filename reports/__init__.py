@@ -2,3 +2,18 @@
 
 Imports only `densimeter.formats` and never calls a model: what a page shows is what a row already says.
 """
+
+from densimeter.reports.density import to_csv, to_markdown, to_terminal
+from densimeter.reports.row import QUANTITIES, TRUST, Cost, DensityRow, DensityTable, Published
+
+__all__ = [
+    "QUANTITIES",
+    "TRUST",
+    "Cost",
+    "DensityRow",
+    "DensityTable",
+    "Published",
+    "to_csv",
+    "to_markdown",
+    "to_terminal",
+]

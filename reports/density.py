@@ -1,0 +1,110 @@
+"""The density table as text: terminal, CSV, Markdown; changes when one of these should look different."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from densimeter.reports.columns import MAIN_RANK, Column, columns, text
+from densimeter.reports.row import QUANTITIES, TRUST, DensityRow, DensityTable
+
+_BY_NAME = re.compile(r"_by_(flow|library)$")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+
+
+def to_terminal(table: DensityTable, width: int) -> RenderableType:
+    """The table for a terminal of that many characters: whole columns go where they do not fit, and are named."""
+    wanted = columns(table)
+    kept = _fitting(wanted, table, width)
+    grid = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    for column in kept:
+        grid.add_column(Text(_stacked(column)), justify=column.align, vertical="bottom", no_wrap=True)
+    for rows in table.families().values():
+        for row in rows:
+            grid.add_row(*(Text(text(column.value(row))) for column in kept))
+        grid.add_section()
+    hidden = [column.brief for column in wanted if column not in kept]
+    lines = [*_explanation(table), *([f"Not shown at this width: {', '.join(hidden)}."] if hidden else [])]
+    return Group(grid, "", *(Padding(Text(line), (0, 0, 0, 2)) for line in lines))
+
+
+def to_csv(table: DensityTable) -> str:
+    """One line a row, one column a fact; every flow and library gets columns of its own, empty where not measured."""
+    records = [_flat(row, table) for row in table.rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(key for record in records for key in record)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return out.getvalue()
+
+
+def to_markdown(table: DensityTable) -> str:
+    """The main columns as a table that GitHub renders, and under it what a reader must know."""
+    kept = [column for column in columns(table) if column.rank <= MAIN_RANK]
+    lines = [
+        [_escaped(column.brief) for column in kept],
+        [":--" if column.align == "left" else "--:" for column in kept],
+        *([_escaped(text(column.value(row))) for column in kept] for rows in table.families().values() for row in rows),
+    ]
+    grid = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return grid + "\n" + "".join(f"- {_escaped(line)}\n" for line in _explanation(table))
+
+
+def _explanation(table: DensityTable) -> Iterator[str]:
+    """The findings, then what every figure rests on; one line each."""
+    yield from table.notes
+    yield f"Baseline: {table.baseline}"
+    yield f"LUT: {table.default_flow} flow, {table.flows[table.default_flow]}. No ratio mixes two flows."
+    if table.default_library is not None:
+        yield f"Area: {table.default_library}, {table.libraries[table.default_library]}."
+    yield f"Synthesis: {table.tool}. QSNR: {table.workload}."
+    yield "Elements: smN sign-magnitude integer, intN two's complement, eXmY float, logN logarithm."
+    if any(row.published for row in table.rows):
+        yield "Paper: " + ", ".join(f"{letter} {meaning}" for letter, meaning in TRUST.items()) + "."
+
+
+def _fitting(wanted: list[Column], table: DensityTable, width: int) -> list[Column]:
+    """The columns that fit with one blank between them; as long as they do not, the last of the highest rank goes."""
+    kept = list(wanted)
+    while sum(_width(column, table) + 1 for column in kept) - 1 > width and any(column.rank for column in kept):
+        kept.remove(max(reversed(kept), key=lambda column: column.rank))
+    return kept
+
+
+def _width(column: Column, table: DensityTable) -> int:
+    cells = (text(column.value(row)) for row in table.rows)
+    return max(map(cell_len, (*column.brief.split(" "), *cells)))
+
+
+def _stacked(column: Column) -> str:
+    return column.brief.replace(" ", "\n")
+
+
+def _flat(row: DensityRow, table: DensityTable) -> dict[str, object]:
+    """A row's record without nesting: ``lut_per_mac_by_flow`` becomes ``lut_per_mac_star`` and its like.
+
+    Of what was published, the most trusted figure of each quantity; JSON and the page have all.
+    """
+    record = table.record(row)
+    del record["published"]
+    flat: dict[str, object] = {}
+    for key, value in record.items():
+        flat |= (
+            {f"{_BY_NAME.sub('', key)}_{name}": one for name, one in value.items()} if "_by_" in key else {key: value}
+        )
+    for figure in filter(None, map(row.published_as, QUANTITIES)):
+        key = f"published_{figure.quantity}"
+        flat |= {key: figure.value, f"{key}_trust": figure.trust, f"{key}_source": figure.source}
+    return flat
+
+
+def _escaped(line: str) -> str:
+    """Text that Markdown takes literally, on one line."""
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(line.split()))

@@ -1,0 +1,28 @@
+"""The bench's monitor: reads what the unit's outputs show."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The outputs of one cycle; None where a bit is unknown (X)."""
+
+    register: int | None
+    invalid: int | None
+
+
+class Monitor:
+    """Samples the unit's outputs; `invalid` only where the unit has that port."""
+
+    def __init__(self, dut: Any, *, has_invalid: bool) -> None:
+        self._register = dut.accumulator
+        self._invalid = dut.invalid if has_invalid else None
+
+    def sample(self) -> Outputs:
+        return Outputs(_known(self._register), None if self._invalid is None else _known(self._invalid))
+
+
+def _known(port: Any) -> int | None:
+    value = port.value
+    return int(value) if value.is_resolvable else None

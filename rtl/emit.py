@@ -1,0 +1,92 @@
+"""Emission: a datapath becomes one self-contained Verilog file, the same bytes for the same declaration.
+
+The top module wires library modules together; every width it passes on comes from the datapath. The library modules it
+uses follow in the same text, so that the file needs nothing else.
+"""
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, Fp32Accumulator
+from densimeter.rtl.library import sources_for
+from densimeter.rtl.ports import Port, ports
+from densimeter.rtl.unit import body
+
+_LATENCY = "latency: 1 cycle; operands are sampled at the rising edge with en=1 and the register holds their sum after it"
+
+
+@dataclass(frozen=True)
+class EmittedModule:
+    """The text of a unit and the name of its top module."""
+
+    name: str
+    text: str
+
+
+def emit(datapath: Datapath) -> EmittedModule:
+    """The Verilog of one multiply-accumulate unit."""
+    name = module_name(datapath)
+    top = f"module {name} (\n{_port_list(ports(datapath))}\n);\n{textwrap.indent(body(datapath), '    ')}endmodule\n"
+    library = "\n".join(sources_for(top))
+    return EmittedModule(name, f"{_header(datapath)}\n`default_nettype none\n\n{top}\n{library}\n`default_nettype wire\n")
+
+
+def module_name(datapath: Datapath) -> str:
+    """A Verilog identifier that tells the declaration."""
+    accumulator = str(datapath.accumulator).replace("-", "m")
+    parts = (datapath.activation.name, datapath.weight.name, f"x{datapath.lanes}", accumulator)
+    return re.sub(r"\W+", "_", "_".join(("densimeter", *parts)))
+
+
+def _header(datapath: Datapath) -> str:
+    lines = [
+        f"Multiply-accumulate unit {module_name(datapath)}",
+        "",
+        *(f"{side + ':':<13}{_describe(f)}" for side, f in zip(("activation", "weight"), datapath.operands, strict=True)),
+        f"lanes:       {datapath.lanes}",
+        f"accumulator: {datapath.accumulator}: {_describe_register(datapath)}",
+        *textwrap.wrap(_describe_widths(datapath), 110),
+        _LATENCY,
+        "",
+        *(f"{p.direction:<6} {p.name} [{p.bits}]: {p.meaning}" for p in ports(datapath)),
+    ]
+    return "\n".join(f"// {line}".rstrip() for line in lines)
+
+
+def _describe(operand: BlockFormat) -> str:
+    scale = f"; one scale per {operand.block}: {operand.scale.notation}" if operand.scale else ""
+    where = "" if operand.has_unit_scale or not operand.scale else ", applied outside this unit"
+    return f"{operand.name}: {operand.element.notation}, {operand.element.bits} bits{scale}{where}"
+
+
+def _describe_register(datapath: Datapath) -> str:
+    accumulator = datapath.accumulator
+    if isinstance(accumulator, Fp32Accumulator):
+        return "IEEE 754 binary32 in 32 bits" + ("" if accumulator.subnormals else ", subnormals flushed to zero")
+    if isinstance(accumulator, AlignedAccumulator):
+        low, high = accumulator.bits, datapath.register_bits
+        return (
+            f"[{high - 1}:{low}] exponent code, [{low - 1}:0] two's complement significand, "
+            f"value significand * 2^(code{datapath.register_lsb_exponent:+d})"
+        )
+    return f"two's complement, [{accumulator.bits - 1}:0], lowest bit 2^{datapath.register_lsb_exponent}"
+
+
+def _describe_widths(datapath: Datapath) -> str:
+    if datapath.float_mac and not datapath.windowed:
+        return "widths:      the exact product is rounded to binary32, then added"
+    window = f", cut {datapath.window_bits} bits below the largest product's" if datapath.windowed else ""
+    code = f", exponent code {datapath.exponent_bits}" if datapath.scaled else ""
+    return (
+        f"widths:      product {datapath.product_bits} + sign (lowest bit 2^{datapath.product_lsb_exponent}{window}), "
+        f"sum {datapath.sum_bits}, scaled sum {datapath.scaled_sum_bits}{code}"
+    )
+
+
+def _port_list(declared: list[Port]) -> str:
+    def line(port: Port) -> str:
+        width = f"[{port.bits - 1}:0]" if port.bits > 1 else ""
+        return f"    {port.direction:<6} wire {width:>8} {port.name}"
+
+    return ",\n".join(line(port) for port in declared)

@@ -1,0 +1,146 @@
+"""One operand of a unit in Verilog: how its codes decode to sign, significand and exponent, and its scale code likewise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from densimeter.formats import BlockFormat, FloatElement, FloatScale, IntElement, LogElement, PowerOfTwoScale
+
+_SPECIALS = {"none": 0, "ieee": 1, "nan": 2}
+
+
+def instance(module: str, name: str, parameters: Mapping[str, int], connections: Mapping[str, str]) -> str:
+    """Text of one module instance."""
+    values = ", ".join(f".{key}({value})" for key, value in parameters.items())
+    wires = ", ".join(f".{key}({value})" for key, value in connections.items())
+    return f"{module} #({values})\n    {name} ({wires});"
+
+
+def vector(bits: int) -> str:
+    """The range of a wire of that width."""
+    return f"[{bits - 1}:0]"
+
+
+@dataclass(frozen=True)
+class Operand:
+    """The activation or weight side of a unit. Text from here declares wires that start with `side`."""
+
+    side: Literal["activation", "weight"]
+    format: BlockFormat
+
+    @property
+    def twos_complement(self) -> bool:
+        return isinstance(self.format.element, IntElement) and not self.format.element.sign_magnitude
+
+    @property
+    def significand_bits(self) -> int:
+        return self.format.element.significand_bits
+
+    @property
+    def exponent_bits(self) -> int:
+        """Width of the decoded exponent; integers have a constant one, of one bit."""
+        return 1 if isinstance(self.format.element, IntElement) else self.format.element.exponent_bits
+
+    @property
+    def smallest_exponent(self) -> int:
+        """Smallest decoded exponent of a magnitude other than zero."""
+        element = self.format.element
+        if isinstance(element, FloatElement):
+            return int(element.hidden_bit)
+        return element.smallest_field if isinstance(element, LogElement) else 0
+
+    @property
+    def largest_exponent(self) -> int:
+        element = self.format.element
+        if isinstance(element, FloatElement):
+            return element.largest_exponent_field
+        return (1 << element.exponent_bits) - 1 if isinstance(element, LogElement) else 0
+
+    @property
+    def exponent_offset(self) -> int:
+        """Add this to the decoded exponent to get the exponent of the significand's lowest bit."""
+        return self.format.element.lsb_exponent - self.smallest_exponent
+
+    @property
+    def normalized(self) -> bool:
+        """Whether every significand but zero has its top bit set."""
+        element = self.format.element
+        if isinstance(element, FloatElement):
+            return element.hidden_bit and not element.subnormals
+        return isinstance(element, LogElement)
+
+    def slice(self) -> str:
+        """The code of lane `lane`."""
+        bits = self.format.element.bits
+        return f"{self.side}[lane*{bits} +: {bits}]"
+
+    def decode(self) -> str:
+        """Declarations of `<side>_negative`, `_significand`, `_exponent`, `_nan` and `_infinite` of lane `lane`."""
+        side, element = self.side, self.format.element
+        declared = (
+            f"wire {vector(element.bits)} {side}_code = {self.slice()};\n"
+            f"wire {side}_negative, {side}_nan, {side}_infinite;\n"
+            f"wire {vector(self.significand_bits)} {side}_significand;\n"
+            f"wire {vector(self.exponent_bits)} {side}_exponent;\n"
+        )
+        if isinstance(element, FloatElement):
+            return declared + self._sign_bit() + self._decode_float(element)
+        finite = f"assign {side}_nan = 1'b0;\nassign {side}_infinite = 1'b0;\n"
+        if isinstance(element, LogElement):
+            return declared + finite + self._sign_bit() + self._decode_log(element)
+        integer = f"assign {side}_exponent = 1'b0;\n"
+        if element.sign_magnitude:
+            magnitude = f"assign {side}_significand = {side}_code[{element.bits - 2}:0];"
+            return declared + finite + integer + self._sign_bit() + magnitude
+        connections = {"code": f"{side}_code", "negative": f"{side}_negative", "significand": f"{side}_significand"}
+        decoder = instance("dm_decode_twos_complement", f"decode_{side}", {"BITS": element.bits}, connections)
+        return declared + finite + integer + decoder
+
+    def _sign_bit(self) -> str:
+        return f"assign {self.side}_negative = {self.side}_code[{self.format.element.bits - 1}];\n"
+
+    def _decode_log(self, element: LogElement) -> str:
+        field = f"{self.side}_code[{element.exponent_bits - 1}:0]"
+        significand = f"|{field}" if element.zero else "1'b1"
+        return f"assign {self.side}_exponent = {field};\nassign {self.side}_significand = {significand};"
+
+    def _decode_float(self, element: FloatElement) -> str:
+        parameters = {
+            "EXPONENT_BITS": element.exponent_bits,
+            "MANTISSA_BITS": element.mantissa_bits,
+            "HIDDEN_BIT": int(element.hidden_bit),
+            "SUBNORMALS": int(element.subnormals),
+            "SPECIALS": _SPECIALS[element.specials],
+        }
+        connections = {"code": f"{self.side}_code[{element.bits - 2}:0]"}
+        connections |= {port: f"{self.side}_{port}" for port in ("significand", "exponent", "nan", "infinite")}
+        return instance("dm_decode_float", f"decode_{self.side}", parameters, connections)
+
+    def decode_scale(self) -> str:
+        """Declarations of `<side>_scale_exponent` and, for a float scale, `<side>_scale_significand`; "" without a scale."""
+        side, scale = self.side, self.format.scale
+        if not self.format.has_unit_scale or scale is None:
+            return ""
+        if isinstance(scale, PowerOfTwoScale):
+            return f"wire {vector(scale.bits)} {side}_scale_exponent = {side}_scale;"
+        element = scale.element
+        parameters = {"EXPONENT_BITS": element.exponent_bits, "MANTISSA_BITS": element.mantissa_bits}
+        connections = {
+            "code": f"{side}_scale[{element.bits - 2}:0]",
+            "significand": f"{side}_scale_significand",
+            "exponent": f"{side}_scale_exponent",
+            "nan": "",
+            "infinite": "",
+        }
+        return (
+            f"wire {vector(element.significand_bits)} {side}_scale_significand;\n"
+            f"wire {vector(element.exponent_bits)} {side}_scale_exponent;\n"
+            + instance("dm_decode_float", f"decode_{side}_scale", parameters, connections)
+        )
+
+    @property
+    def scale_is_nan(self) -> str:
+        """Expression: the scale code stands for a NaN block; "" where none does."""
+        if not (self.format.has_unit_scale and self.format.nan_block and self.format.scale is not None):
+            return ""
+        return f"{self.side}_scale == {self.format.scale.bits}'d{self.format.scale.nan_code}"

@@ -1,0 +1,322 @@
+"""The body of a unit's top module: its stages from codes to register, each as Verilog text.
+
+Stages hand these wires on: `negative`, `product` (per lane); `sum`, `sum_negative` (value: sum_negative ? -sum : sum);
+`scaled_sum`, `exponent_code`; for binary32 registers `group_negative`, `group_exponent`, `group_fraction`, `overflow`.
+"""
+
+from dataclasses import dataclass
+
+from densimeter.formats import (
+    AlignedAccumulator,
+    Datapath,
+    FixedAccumulator,
+    FloatScale,
+    Fp32Accumulator,
+    IntAccumulator,
+)
+from densimeter.rtl.operand import Operand, instance, vector
+
+_REGISTER = {"clk": "clk", "en": "en", "clear": "clear"}
+
+
+def body(datapath: Datapath) -> str:
+    """Every stage of the unit, in the order of the data."""
+    unit = _Unit(datapath, Operand("activation", datapath.activation), Operand("weight", datapath.weight))
+    return "\n".join(stage.rstrip() + "\n" for stage in unit.stages() if stage)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    datapath: Datapath
+    activation: Operand
+    weight: Operand
+
+    def stages(self) -> list[str]:
+        if self.rounds_product:
+            return [self.lanes(), self.specials(), self.round_product(), self.accumulate_fp32()]
+        summed = [self.lanes(), self.specials(), self.sum(), self.scale()]
+        accumulator = self.datapath.accumulator
+        if isinstance(accumulator, Fp32Accumulator):
+            return [*summed, self.round_sum(), self.accumulate_fp32()]
+        if isinstance(accumulator, IntAccumulator):
+            return [*summed, self.accumulate_int(accumulator), self.invalid_flag()]
+        if isinstance(accumulator, FixedAccumulator):
+            return [*summed, self.accumulate_fixed(accumulator), self.invalid_flag()]
+        return [*summed, self.accumulate_aligned(accumulator), self.invalid_flag()]
+
+    @property
+    def operands(self) -> tuple[Operand, Operand]:
+        return self.activation, self.weight
+
+    @property
+    def rounds_product(self) -> bool:
+        """Each product is normalised and rounded by itself; a windowed one is a fixed-point sum of one."""
+        return self.datapath.float_mac and not self.datapath.windowed
+
+    @property
+    def twos_complement(self) -> bool:
+        """Both operands are two's complement, and so are products and sums; else they are in sign and magnitude."""
+        return all(operand.twos_complement for operand in self.operands)
+
+    @property
+    def wide_first(self) -> tuple[Operand, Operand]:
+        """The operands by significand width: a multiplier has a row for every bit of the second."""
+        narrow_activation = self.activation.significand_bits < self.weight.significand_bits
+        return (self.weight, self.activation) if narrow_activation else (self.activation, self.weight)
+
+    @property
+    def exponent_sum_bits(self) -> int:
+        """One bit more than the wider exponent holds any sum of two."""
+        return max(operand.exponent_bits for operand in self.operands) + 1
+
+    @property
+    def flush(self) -> int:
+        accumulator = self.datapath.accumulator
+        return int(isinstance(accumulator, Fp32Accumulator) and not accumulator.subnormals)
+
+    @property
+    def element_specials(self) -> bool:
+        """Whether products can be NaN or Inf; a scale alone can make only the whole group NaN."""
+        return any(operand.format.element.has_nan for operand in self.operands)
+
+    @property
+    def float_scales(self) -> list[Operand]:
+        """The operands whose scale has a significand."""
+        return [o for o in self.operands if o.format.has_unit_scale and isinstance(o.format.scale, FloatScale)]
+
+    @property
+    def code_bits(self) -> int:
+        """Width of the exponent code; without scales it is a constant zero of one bit."""
+        return max(self.datapath.exponent_bits, 1)
+
+    def lanes(self) -> str:
+        """Decode and multiply, lane by lane."""
+        lanes = self.datapath.lanes
+        if self.rounds_product:
+            bits = self.activation.significand_bits + self.weight.significand_bits
+            declared = f"wire {vector(bits)} product;\nwire {vector(self.exponent_sum_bits)} product_exponent;\n"
+        else:
+            bits = self.datapath.product_bits + self.twos_complement
+            declared = f"wire {vector(lanes * bits)} product;\n"
+        if not self.twos_complement:
+            declared += f"wire {vector(lanes)} negative;\n"
+        inside = [operand.decode() for operand in self.operands] if not self.twos_complement else []
+        inside += [self._multiply(bits)]
+        if self.element_specials:
+            names = [f"{o.side}_{flag}" for o in self.operands for flag in ("nan", "infinite", "zero")]
+            declared += "".join(f"wire {vector(lanes)} lane_{name};\n" for name in names)
+            inside += [f"wire {o.side}_zero = ~|{o.side}_significand;" for o in self.operands]
+            inside += [f"assign lane_{name}[lane] = {name};" for name in names]
+        lines = "\n".join(inside).replace("\n", "\n    ")
+        return (
+            f"{declared}genvar lane;\ngenerate\nfor (lane = 0; lane < {lanes}; lane = lane + 1) begin : multiply\n"
+            f"    {lines}\nend\nendgenerate"
+        )
+
+    def _multiply(self, bits: int) -> str:
+        wide, narrow = self.wide_first
+        if self.twos_complement:
+            return (
+                f"assign product[lane*{bits} +: {bits}] =\n    $signed({wide.slice()}) * $signed({narrow.slice()});"
+            )
+        sign = "assign negative[lane] = activation_negative ^ weight_negative;\n"
+        if self.rounds_product:
+            return (
+                f"{sign}assign product = {wide.side}_significand * {narrow.side}_significand;\n"
+                "assign product_exponent = activation_exponent + weight_exponent;"
+            )
+        parameters = {
+            "A_BITS": wide.significand_bits,
+            "B_BITS": narrow.significand_bits,
+            "A_EXPONENT_BITS": wide.exponent_bits,
+            "B_EXPONENT_BITS": narrow.exponent_bits,
+            "DROP": self.datapath.product_lsb_exponent - sum(operand.exponent_offset for operand in self.operands),
+            "PRODUCT_BITS": bits,
+        }
+        connections = {
+            "a": f"{wide.side}_significand",
+            "b": f"{narrow.side}_significand",
+            "a_exponent": f"{wide.side}_exponent",
+            "b_exponent": f"{narrow.side}_exponent",
+            "magnitude": f"product[lane*{bits} +: {bits}]",
+        }
+        return sign + instance("dm_product", "multiplier", parameters, connections)
+
+    def specials(self) -> str:
+        """`nan`, `infinite` and `infinite_negative` of the group, where the formats have such codes."""
+        if not self.datapath.has_specials:
+            return ""
+        scale_nan = " || ".join(operand.scale_is_nan for operand in self.operands if operand.scale_is_nan) or "1'b0"
+        if not self.element_specials:
+            return f"wire nan = {scale_nan};\nwire infinite = 1'b0;\nwire infinite_negative = 1'b0;"
+        connections = {
+            f"{letter}_{flag}": f"lane_{operand.side}_{flag}"
+            for letter, operand in zip("ab", self.operands, strict=True)
+            for flag in ("nan", "infinite", "zero")
+        }
+        connections |= {"negative": "negative", "scale_nan": scale_nan}
+        connections |= {name: name for name in ("nan", "infinite", "infinite_negative")}
+        combine = instance("dm_specials", "specials", {"LANES": self.datapath.lanes}, connections)
+        return f"wire nan, infinite, infinite_negative;\n{combine}"
+
+    def round_product(self) -> str:
+        """The product rounded to binary32."""
+        bits = self.activation.significand_bits + self.weight.significand_bits
+        normalized = all(operand.normalized for operand in self.operands)
+        return "wire group_negative = negative;\n" + self._convert(
+            bits,
+            leading_zeros=1 if normalized else bits - 1,
+            code_range=(sum(o.smallest_exponent for o in self.operands), sum(o.largest_exponent for o in self.operands)),
+            code_bits=self.exponent_sum_bits,
+            offset=sum(operand.exponent_offset for operand in self.operands),
+            connections={"magnitude": "product", "exponent_code": "product_exponent"},
+        )
+
+    def sum(self) -> str:
+        """Add over the lanes."""
+        lanes, sum_bits = self.datapath.lanes, self.datapath.sum_bits
+        declared = f"wire signed {vector(sum_bits)} sum;\n"
+        if self.twos_complement:
+            parameters = {"LANES": lanes, "PRODUCT_BITS": self.datapath.product_bits + 1, "SUM_BITS": sum_bits}
+            return declared + instance("dm_sum_signed", "add_lanes", parameters, {"product": "product", "sum": "sum"})
+        # A binary32 register takes sign and magnitude anyway, so only the others need the sign resolved.
+        resolve = int(not isinstance(self.datapath.accumulator, Fp32Accumulator))
+        parameters = {
+            "LANES": lanes,
+            "MAGNITUDE_BITS": self.datapath.product_bits,
+            "SUM_BITS": sum_bits,
+            "RESOLVE": resolve,
+        }
+        connections = {"product_negative": "negative", "product": "product", "sum": "sum"}
+        connections["negative"] = "" if resolve else "sum_negative"
+        declared += "" if resolve else "wire sum_negative;\n"
+        return declared + instance("dm_sum_sign_magnitude", "add_lanes", parameters, connections)
+
+    def scale(self) -> str:
+        """`exponent_code` of the group, and the significand of its scales where they have one."""
+        decoded = [operand.decode_scale() for operand in self.operands]
+        codes = [f"{o.side}_scale_exponent" for o in self.operands if o.format.has_unit_scale]
+        code = " + ".join(codes) or "1'b0"
+        decoded.append(f"wire {vector(self.code_bits)} exponent_code = {code};")
+        if self.float_scales:
+            bits = sum(self._scale_significand_bits(operand) for operand in self.float_scales)
+            factors = " * ".join(f"{operand.side}_scale_significand" for operand in self.float_scales)
+            decoded.append(f"wire {vector(bits)} scale_significand = {factors};")
+        return "\n".join(line for line in decoded if line)
+
+    @staticmethod
+    def _scale_significand_bits(operand: Operand) -> int:
+        scale = operand.format.scale
+        return scale.element.significand_bits if isinstance(scale, FloatScale) else 0
+
+    def round_sum(self) -> str:
+        """The scaled sum rounded to binary32; a sum of zero is +0, but a single float product keeps its sign."""
+        sum_bits, bits = self.datapath.sum_bits, self.datapath.scaled_sum_bits - 1
+        sign = "sum_below_zero" if self.twos_complement else "(sum_negative ^ sum_below_zero)"
+        connections = {"code": "sum", "negative": "sum_below_zero", "significand": "sum_magnitude"}
+        scaled = "scale_significand * " if self.float_scales else ""
+        return (
+            f"wire sum_below_zero;\nwire {vector(sum_bits)} sum_magnitude;\n"
+            + instance("dm_decode_twos_complement", "magnitude_of_sum", {"BITS": sum_bits}, connections)
+            + f"\nwire {vector(bits)} scaled_magnitude = {scaled}sum_magnitude[{sum_bits - 2}:0];\n"
+            + f"wire group_negative = {sign}{'' if self.datapath.float_mac else ' & |sum_magnitude'};\n"
+            + self._convert(
+                bits,
+                leading_zeros=max(bits - 1, 1),
+                code_range=(len(self.float_scales), self.datapath.largest_exponent_code),
+                code_bits=self.code_bits,
+                offset=self.datapath.exponent_offset,
+                connections={"magnitude": "scaled_magnitude", "exponent_code": "exponent_code"},
+            )
+        )
+
+    def _convert(
+        self,
+        bits: int,
+        *,
+        leading_zeros: int,
+        code_range: tuple[int, int],
+        code_bits: int,
+        offset: int,
+        connections: dict[str, str],
+    ) -> str:
+        parameters = {
+            "MAGNITUDE_BITS": bits,
+            "LEADING_ZEROS": leading_zeros,
+            "CODE_BITS": code_bits,
+            "CODE_MIN": code_range[0],
+            "CODE_MAX": code_range[1],
+            "EXPONENT_OFFSET": offset,
+            "FLUSH": self.flush,
+        }
+        fields = {"exponent": "group_exponent", "fraction": "group_fraction", "overflow": "overflow"}
+        return "wire [7:0] group_exponent;\nwire [22:0] group_fraction;\nwire overflow;\n" + instance(
+            "dm_fp32_convert", "convert", parameters, connections | fields
+        )
+
+    def accumulate_fp32(self) -> str:
+        specials = self.datapath.has_specials
+        connections = _REGISTER | {
+            "negative": "infinite ? infinite_negative : group_negative" if self.element_specials else "group_negative",
+            "exponent": "group_exponent",
+            "fraction": "group_fraction",
+            "infinite": "infinite | overflow" if specials else "overflow",
+            "nan": "nan" if specials else "1'b0",
+            "accumulator": "accumulator",
+        }
+        return instance("dm_accumulate_fp32", "accumulate", {"FLUSH": self.flush}, connections)
+
+    def accumulate_int(self, accumulator: IntAccumulator) -> str:
+        parameters = {
+            "SUM_BITS": self.datapath.sum_bits,
+            "ACCUMULATOR_BITS": accumulator.bits,
+            "SATURATE": int(accumulator.overflow == "saturate"),
+        }
+        connections = {"valid": self._valid, "sum": "sum", "accumulator": "accumulator"}
+        return instance("dm_accumulate_int", "accumulate", parameters, _REGISTER | connections)
+
+    def accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
+        parameters = {
+            "SUM_BITS": self.datapath.scaled_sum_bits,
+            "CODE_BITS": self.code_bits,
+            "SHIFT_OFFSET": self.datapath.exponent_offset - accumulator.lsb_exponent,
+            "ACCUMULATOR_BITS": accumulator.bits,
+        }
+        return self._scaled_signed() + instance(
+            "dm_accumulate_fixed", "accumulate", parameters, self._scaled_connections()
+        )
+
+    def accumulate_aligned(self, accumulator: AlignedAccumulator) -> str:
+        parameters = {
+            "SUM_BITS": self.datapath.scaled_sum_bits,
+            "CODE_BITS": self.code_bits,
+            "SIGNIFICAND_BITS": accumulator.bits,
+            "EXPONENT_BITS": self.datapath.accumulator_exponent_bits,
+        }
+        return self._scaled_signed() + instance(
+            "dm_accumulate_aligned", "accumulate", parameters, self._scaled_connections()
+        )
+
+    def _scaled_signed(self) -> str:
+        if not self.float_scales:
+            return ""
+        bits = self.datapath.scaled_sum_bits
+        return f"wire signed {vector(bits)} scaled_sum = sum * $signed({{1'b0, scale_significand}});\n"
+
+    def _scaled_connections(self) -> dict[str, str]:
+        scaled_sum = "scaled_sum" if self.float_scales else "sum"
+        connections = {"valid": self._valid, "sum": scaled_sum, "exponent_code": "exponent_code"}
+        return _REGISTER | connections | {"accumulator": "accumulator"}
+
+    @property
+    def _valid(self) -> str:
+        return "~(nan | infinite)" if self.datapath.has_specials else "1'b1"
+
+    def invalid_flag(self) -> str:
+        if not self.datapath.has_invalid_flag:
+            return ""
+        return (
+            "reg sticky_invalid;\n"
+            "always @(posedge clk)\n    if (en) sticky_invalid <= nan | infinite | (sticky_invalid & ~clear);\n"
+            "assign invalid = sticky_invalid;"
+        )

@@ -1,0 +1,56 @@
+// Fixed-point accumulator: shifts the sum of a group to the register's weight, truncating toward minus infinity, and
+// adds with saturation.
+`default_nettype none
+module dm_accumulate_fixed #(
+    parameter SUM_BITS         = 15,   // signed width of the sum of a group
+    parameter CODE_BITS        = 9,    // width of the exponent code of the sum
+    parameter SHIFT_OFFSET     = -230, // the sum is shifted left by code + SHIFT_OFFSET places, right where negative
+    parameter ACCUMULATOR_BITS = 48    // width of the register
+) (
+    input  wire                         clk,
+    input  wire                         en,
+    input  wire                         clear,
+    input  wire                         valid, // the group is finite; the register skips one that is not
+    input  wire signed [SUM_BITS-1:0]   sum,
+    input  wire [CODE_BITS-1:0]         exponent_code,
+    output reg  [ACCUMULATOR_BITS-1:0]  accumulator
+);
+    // Right shifts are left shifts into a wider word with FRACTION bits below the register's lowest; a shift by more
+    // than that leaves only the sign, as a shift by SUM_BITS-1 does.
+    localparam FRACTION = SHIFT_OFFSET >= 0 ? 0 : -SHIFT_OFFSET < SUM_BITS ? -SHIFT_OFFSET : SUM_BITS - 1;
+    // Shifted further left than this, any sum but zero is beyond the reach of the register: |t| >= 2^ACCUMULATOR_BITS.
+    localparam SHIFT_MAX  = FRACTION + ACCUMULATOR_BITS - 1;
+    localparam SHIFT_BITS = $clog2(SHIFT_MAX + 1);
+    localparam WIDE_BITS  = SUM_BITS + SHIFT_MAX;
+    // Both ends of code + SHIFT_OFFSET + FRACTION fit beside a sign.
+    localparam OFFSET_BITS = $clog2((SHIFT_OFFSET < 0 ? -SHIFT_OFFSET : SHIFT_OFFSET) + FRACTION + 1);
+    localparam TOTAL_BITS  = (CODE_BITS > OFFSET_BITS ? CODE_BITS : OFFSET_BITS) + 2;
+    localparam signed [TOTAL_BITS-1:0] OFFSET = SHIFT_OFFSET + FRACTION;
+
+    wire signed [TOTAL_BITS-1:0] shift    = $signed({1'b0, exponent_code}) + OFFSET;
+    wire                         below    = shift[TOTAL_BITS-1];
+    wire                         too_far  = !below && shift > SHIFT_MAX;
+    wire [SHIFT_BITS-1:0]        distance = below ? {SHIFT_BITS{1'b0}} : shift[SHIFT_BITS-1:0];
+
+    wire signed [WIDE_BITS-1:0] wide    = sum;
+    wire signed [WIDE_BITS-1:0] shifted = wide <<< distance;
+    // A term of ACCUMULATOR_BITS+1 bits can still be brought back into range by the register; a longer one cannot.
+    wire signed [ACCUMULATOR_BITS:0] term = shifted[FRACTION +: ACCUMULATOR_BITS + 1];
+    wire out_of_reach = (too_far && sum != 0)
+        || shifted[WIDE_BITS-1:FRACTION+ACCUMULATOR_BITS] != {(SUM_BITS-1){sum[SUM_BITS-1]}};
+
+    wire signed [ACCUMULATOR_BITS-1:0] previous = clear ? {ACCUMULATOR_BITS{1'b0}} : accumulator;
+    wire signed [ACCUMULATOR_BITS+1:0] total    = term + previous;
+
+    wire negative = out_of_reach ? sum[SUM_BITS-1] : total[ACCUMULATOR_BITS+1];
+    wire overflow = out_of_reach || total[ACCUMULATOR_BITS:ACCUMULATOR_BITS-1] != {2{total[ACCUMULATOR_BITS+1]}};
+
+    always @(posedge clk)
+        if (en) begin
+            if (valid)
+                accumulator <= overflow ? {negative, {(ACCUMULATOR_BITS-1){~negative}}} : total[ACCUMULATOR_BITS-1:0];
+            else if (clear)
+                accumulator <= {ACCUMULATOR_BITS{1'b0}};
+        end
+endmodule
+`default_nettype wire

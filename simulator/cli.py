@@ -1,0 +1,40 @@
+"""The `densimeter` command: subcommands assembled, errors turned into messages and exit codes.
+
+Exit codes: 0 done, 1 failed (a tool, a comparison), 2 bad input.
+"""
+
+import sys
+
+import typer
+
+from densimeter.formats.errors import ConfigError, DensimeterError, FormatError
+from densimeter.simulator.commands import rtl
+from densimeter.simulator.commands.doctor import doctor
+from densimeter.simulator.commands.formats import formats
+from densimeter.simulator.commands.output import errors
+from densimeter.simulator.commands.quantize import quantize
+
+_FAILED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="What a number format costs in silicon, and what it does to the numbers.",
+)
+app.command()(formats)
+app.command()(quantize)
+app.add_typer(rtl.app, name="rtl")
+app.command()(doctor)
+
+
+def main() -> None:
+    """Run the command line; user errors end with a message, never with a traceback."""
+    try:
+        app()
+    except DensimeterError as error:
+        errors.print("[red]error:[/red] ", end="")
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(_BAD_INPUT if isinstance(error, ConfigError | FormatError) else _FAILED)
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing half-written is left behind")
+        sys.exit(_INTERRUPTED)

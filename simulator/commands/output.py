@@ -1,0 +1,51 @@
+"""How every command speaks: tables and progress for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+T = TypeVar("T")
+
+_WIDTH_WHEN_PIPED = 160
+
+console = Console()
+if not console.is_terminal:
+    console = Console(width=_WIDTH_WHEN_PIPED)
+errors = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; NaN and infinities, which JSON lacks, must be gone already."""
+    json.dump(value, sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """Iterate with a progress bar on standard error; silent where that is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        yield from progress.track(items, total=total, description=label)
+
+
+def plain_table(title: str, *headings: str) -> Table:
+    """A table without rules between cells; a heading that starts with ">" is right-aligned."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left")
+    return table
+
+
+def shown_path(path: Path) -> str:
+    """A path as the user would type it from here."""
+    resolved = path.resolve()
+    return str(resolved.relative_to(Path.cwd())) if resolved.is_relative_to(Path.cwd()) else str(resolved)

@@ -1,0 +1,99 @@
+"""`densimeter rtl emit|test|synth`: the Verilog of one arithmetic unit, its proof against the kernel, its cost."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from densimeter.formats import Datapath, default_lanes, derive, resolve
+from densimeter.simulator.commands.output import JsonOption, console, print_json, shown_path
+
+app = typer.Typer(no_args_is_help=True, help="Emit, test and synthesise the Verilog of a multiply-accumulate unit.")
+
+_FORMAT_HELP = "a catalog name or a declaration such as '{element: e3m2, block: 24, scale: e8m0}'"
+Activation = Annotated[str, typer.Option("--activation", "-a", help=f"Activation format: {_FORMAT_HELP}.")]
+Weight = Annotated[str | None, typer.Option("--weight", "-w", help="Weight format; default: the activation's.")]
+Lanes = Annotated[int | None, typer.Option("--lanes", "-l", help="Products per clock; default: one block, or 1.")]
+AccumulatorName = Annotated[
+    str, typer.Option("--accumulator", "-c", help="int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz.")
+]
+
+
+def _datapath(activation: str, weight: str | None, lanes: int | None, accumulator: str) -> Datapath:
+    a, w = resolve(activation), resolve(weight or activation)
+    return derive(a, w, default_lanes(a, w) if lanes is None else lanes, accumulator)
+
+
+def _unit(datapath: Datapath) -> dict[str, object]:
+    a, w = datapath.operands
+    return {
+        "activation": a.name,
+        "weight": w.name,
+        "lanes": datapath.lanes,
+        "accumulator": str(datapath.accumulator),
+    }
+
+
+@app.command("emit")
+def run_emit(
+    activation: Activation,
+    weight: Weight = None,
+    lanes: Lanes = None,
+    accumulator: AccumulatorName = "fp32",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for MODULE.v; default: print.")] = None,
+) -> None:
+    """Write the unit as one self-contained Verilog file."""
+    from densimeter.rtl.emit import emit
+    from densimeter.simulator.files import write_text
+
+    module = emit(_datapath(activation, weight, lanes, accumulator))
+    if output is None:
+        typer.echo(module.text)
+        return
+    path = output / f"{module.name}.v"
+    write_text(path, module.text)
+    console.print(f"wrote {shown_path(path)}")
+
+
+@app.command("test")
+def run_test(
+    activation: Activation,
+    weight: Weight = None,
+    lanes: Lanes = None,
+    accumulator: AccumulatorName = "fp32",
+    vectors: Annotated[int, typer.Option(min=1, help="Random groups, besides corners and exhaustive pairs.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the stimulus.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate the unit in Icarus Verilog and compare its register with the emulator after every clock edge."""
+    from densimeter.simulator.rtl_regression import compare
+
+    datapath = _datapath(activation, weight, lanes, accumulator)
+    with console.status("simulating") if not as_json else console.capture():
+        regression = compare(datapath, random_vectors=vectors, seed=seed)
+    result = regression.result
+    if as_json:
+        first = vars(result.first_mismatch) if result.first_mismatch else None
+        print_json(
+            {
+                **_unit(datapath),
+                "module": regression.module.name,
+                "vectors_compared": result.vectors_compared,
+                "mismatches": result.mismatches,
+                "exhaustive_pairs": regression.exhaustive_pairs,
+                "seed": seed,
+                "first_mismatch": first,
+            }
+        )
+    else:
+        drawn = (
+            "every pair of element codes, corners and random groups"
+            if regression.exhaustive_pairs
+            else "corners and random groups"
+        )
+        verdict = "[green]equal[/green]" if regression.passed else f"[red]{result.mismatches} differ[/red]"
+        console.print(f"{regression.module.name}: {result.vectors_compared} vectors compared ({drawn}), {verdict}")
+        if result.first_mismatch:
+            console.print(f"first difference: {result.first_mismatch}", markup=False)
+    if not regression.passed:
+        raise typer.Exit(1)
