@@ -20,6 +20,7 @@ from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
 
 _ELEMENT_KINDS = {"int": IntElement, "float": FloatElement, "log": LogElement}
 _SCALE_KINDS = {"power_of_two": PowerOfTwoScale, "float": FloatScale}
+_EXAMPLE = "{element: e3m2, block: 24, scale: e8m0}"
 _FLOAT = re.compile(r"e(\d)m(\d{1,2})")
 _INT = re.compile(r"int(\d{1,2})")
 _NAMED_FLOATS = {"fp32": "e8m23", "fp16": "e5m10", "bf16": "e8m7"}
@@ -31,11 +32,12 @@ def parse(declaration: Mapping[str, Any]) -> BlockFormat:
 
     Raises FormatError that names the key, its value and what was expected.
     """
+    if not isinstance(declaration, Mapping):
+        raise FormatError(f"format is {declaration!r}, expected a catalog name or a mapping such as {_EXAMPLE}")
     known = [f.name for f in dataclasses.fields(BlockFormat)]
     _check_keys(declaration, known, "format")
     if "element" not in declaration:
-        example = "{element: e3m2, block: 24, scale: e8m0}"
-        raise FormatError(f"format {dict(declaration)!r} has no element; expected something like {example}")
+        raise FormatError(f"format {dict(declaration)!r} has no element; expected something like {_EXAMPLE}")
     fields: dict[str, Any] = dict(declaration)
     fields["element"] = parse_element(declaration["element"])
     if declaration.get("scale") is not None:

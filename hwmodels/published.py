@@ -7,25 +7,17 @@ from typing import Literal
 
 import yaml
 
-Quantity = Literal["arithmetic_density", "lut_per_mac", "memory_density"]
-Trust = Literal["V", "S", "D", "M"]
-
-TRUST_MEANING: dict[Trust, str] = {
-    "V": "read at its source",
-    "S": "read in a secondary source",
-    "D": "derived by calculation",
-    "M": "literature, unverified",
-}
-
 
 @dataclass(frozen=True)
 class PublishedFigure:
-    """One figure; densities are relative to float32."""
+    """One figure. `quantity` is a column of the density table; `trust` V (read at its source), S (in a secondary source),
+    D (derived by calculation) or M (literature, unverified).
+    """
 
     format: str
-    quantity: Quantity
+    quantity: str
     value: float
-    trust: Trust
+    trust: Literal["V", "S", "D", "M"]
     source: str
     note: str = ""
 

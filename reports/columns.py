@@ -9,10 +9,6 @@ from densimeter.reports.row import TIMES, Cost, DensityRow, DensityTable, Publis
 
 Value = str | float | Published | None
 
-MAIN_RANK = 2
-"""Columns up to this rank stand in every compact view: Markdown, and the page until it is asked for more."""
-
-
 @dataclass(frozen=True)
 class Column:
     """One column. `rank` says how soon it may go where space is short: 0 never, the highest first.
@@ -30,33 +26,38 @@ class Column:
 
 def columns(table: DensityTable) -> list[Column]:
     """Every column of that table, less those in which no row has anything to say."""
+    flow, library = table.default_flow, table.default_library
     possible = [
         Column("", "format", "format", 0, lambda row: row.format.name, "left"),
         Column("", "unit", "unit", 0, lambda row: row.unit, "left"),
         Column("", "accumulator", "accumulator", 1, lambda row: row.accumulator, "left"),
         Column("", "element", "element", 3, lambda row: row.format.element.symbol, "left"),
         Column("", "block", "block", 6, lambda row: str(row.format.block), "left"),
-        Column("memory", "bits per value", "bits /value", 2, lambda row: float(row.format.bits_per_value)),
+        Column("memory", "bits per value", "bits /value", 3, lambda row: float(row.format.bits_per_value)),
         Column("memory", f"{TIMES} float32", f"memory {TIMES}fp32", 0, lambda row: float(row.format.memory_density)),
         _paper("memory", "memory", 5, "memory_density"),
-        *_luts(table.default_flow, "LUT", (0, 0, 0, 1), _paper("", "LUT", 1, "arithmetic_density_lut")),
-        *_areas(table.default_library, "area", (2, 1, 2, 2), _paper("", "area", 3, "arithmetic_density_area")),
-        _clock(table.default_library, "min. ns", 4),
-        Column("QSNR, dB", "weights", "QSNR weights dB", 1, lambda row: row.qsnr_weights_db),
-        Column("QSNR, dB", "activations", "QSNR activ. dB", 2, lambda row: row.qsnr_activations_db),
+        *_luts(flow, "LUT", (0, 0, 0, 1), _paper(_flow_group(flow), "LUT", 1, "arithmetic_density_lut")),
     ]
-    possible += [column for flow in table.other_flows for column in _luts(flow, flow, (4, 3))]
-    for library in table.other_libraries:
-        possible += [*_areas(library, library, (5, 5)), _clock(library, f"{library} ns", 6)]
+    if library is not None:
+        paper = _paper(_library_group(library), "area", 3, "arithmetic_density_area")
+        possible += [*_areas(library, "area", (2, 1, 2, 2), paper), _clock(library, "min. ns", 4)]
+    possible += [
+        Column("QSNR, dB", "weights", "QSNR weights dB", 1, lambda row: row.qsnr_weights_db),
+        Column("QSNR, dB", "activations", "QSNR activ. dB", 1, lambda row: row.qsnr_activations_db),
+    ]
+    for other in table.other_flows:
+        possible += _luts(other, other, (4, 3))
+    for other in table.other_libraries:
+        possible += [*_areas(other, other, (5, 5)), _clock(other, f"{other} ns", 6)]
     possible += [
         Column("", "flip-flops per MAC", "FF /MAC", 6, lambda row: row.flip_flops_per_mac),
-        Column("", "cost from", "cost from", 3, lambda row: row.cost_source, "left"),
+        Column("", "estimated by", "estimated by", 1, _estimate, "left"),
     ]
     return [column for column in possible if any(column.value(row) is not None for row in table.rows)]
 
 
 def text(value: Value) -> str:
-    """A value as a reader sees it: three significant digits at least, never an exponent."""
+    """A value as a reader sees it: three significant digits, but at most two decimals and never an exponent."""
     match value:
         case None:
             return "\N{EN DASH}"
@@ -68,11 +69,12 @@ def text(value: Value) -> str:
             return "exact"
         case _:
             rounded_exponent = int(f"{value:.2e}".partition("e")[2])
-            return f"{value:.{max(0, 2 - rounded_exponent)}f}"
+            return f"{value:.{min(2, max(0, 2 - rounded_exponent))}f}"
 
 
-def _paper(group: str, quantity: str, rank: int) -> Column:
-    return Column(group, "published", "paper", rank, lambda row: row.published_as(quantity))
+def _estimate(row: DensityRow) -> str | None:
+    """Where the cost comes from when it was not measured."""
+    return None if row.cost_source == "synthesis" else row.cost_source
 
 
 def _flow_group(flow: str) -> str:
@@ -83,45 +85,47 @@ def _library_group(library: str) -> str:
     return f"cell area, {library}"
 
 
-def _luts(flow: str, brief: str, ranks: tuple[int, ...]) -> list[Column]:
-    return _costs(_flow_group(flow), "per MAC", f"{brief} /MAC", brief, ranks, lambda row: row.lut.get(flow))
+def _paper(group: str, brief: str, rank: int, quantity: str) -> Column:
+    return Column(group, "published", f"{brief} paper", rank, lambda row: row.published_as(quantity))
 
 
-def _default_areas(library: str | None) -> list[Column]:
-    if library is None:
-        return []
-    paper = _paper(_library_group(library), "arithmetic_density_area", 3)
-    return [*_areas(library, "area", (2, 1, 2, 2)), paper]
+def _clock(library: str, brief: str, rank: int) -> Column:
+    return Column(_library_group(library), "min. period, ns", brief, rank, lambda row: row.min_period_ns.get(library))
 
 
-def _areas(library: str, brief: str, ranks: tuple[int, ...]) -> list[Column]:
-    group = _library_group(library)
-    clock = Column(group, "min. period, ns", f"{brief} min. ns", 5, lambda row: row.min_period_ns.get(library))
-    areas = _costs(group, "µm² per MAC", f"{brief} µm²", brief, ranks, lambda row: row.area_um2.get(library))
-    return [*areas, clock]
+def _luts(flow: str, brief: str, ranks: tuple[int, ...], *paper: Column) -> list[Column]:
+    per_mac = ("per MAC", f"{brief} /MAC")
+    return _costs(_flow_group(flow), per_mac, brief, ranks, lambda row: row.lut.get(flow), paper)
+
+
+def _areas(library: str, brief: str, ranks: tuple[int, ...], *paper: Column) -> list[Column]:
+    per_mac = ("µm² per MAC", f"{brief} µm²")
+    return _costs(_library_group(library), per_mac, brief, ranks, lambda row: row.area_um2.get(library), paper)
 
 
 def _costs(
-    group: str, heading: str, brief: str, prefix: str, ranks: tuple[int, ...], cost: Callable[[DensityRow], Cost | None]
+    group: str,
+    per_mac: tuple[str, str],
+    brief: str,
+    ranks: tuple[int, ...],
+    cost: Callable[[DensityRow], Cost | None],
+    paper: tuple[Column, ...],
 ) -> list[Column]:
-    """The cost per MAC and then its ratios, as many columns as there are ranks."""
+    """Cost per MAC, ratio to float32, what was published about that, ratios to int8: as many as there are ranks."""
     facts: list[tuple[str, str, Callable[[Cost], float | None]]] = [
-        (heading, brief, lambda cost: cost.per_mac),
-        (f"{TIMES} float32", f"{prefix} {TIMES}fp32", lambda cost: cost.vs_float32),
-        (f"{TIMES} int8 MAC", f"{prefix} {TIMES}int8 MAC", lambda cost: cost.vs_int8_mac),
-        (f"{TIMES} int8 lane", f"{prefix} {TIMES}int8 lane", lambda cost: cost.vs_int8_dot),
+        (*per_mac, lambda cost: cost.per_mac),
+        (f"{TIMES} float32", f"{brief} {TIMES}fp32", lambda cost: cost.vs_float32),
+        (f"{TIMES} int8 MAC", f"{brief} {TIMES}int8 MAC", lambda cost: cost.vs_int8_mac),
+        (f"{TIMES} int8 lane", f"{brief} {TIMES}int8 lane", lambda cost: cost.vs_int8_dot),
     ]
-    return [
+    found = [
         Column(group, heading, brief, rank, _of(cost, fact))
         for (heading, brief, fact), rank in zip(facts, ranks, strict=False)
     ]
+    return [*found[:2], *paper, *found[2:]]
 
 
 def _of(
     cost: Callable[[DensityRow], Cost | None], fact: Callable[[Cost], float | None]
 ) -> Callable[[DensityRow], Value]:
-    def value(row: DensityRow) -> Value:
-        found = cost(row)
-        return None if found is None else fact(found)
-
-    return value
+    return lambda row: None if (found := cost(row)) is None else fact(found)

@@ -12,10 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from densimeter.reports.columns import MAIN_RANK, Column, columns, text
+from densimeter.reports.columns import Column, columns, text
 from densimeter.reports.row import QUANTITIES, TRUST, DensityRow, DensityTable
 
 _BY_NAME = re.compile(r"_by_(flow|library)$")
+_GROUP_GAP = 2
+_MARKDOWN_RANK = 3
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
@@ -24,14 +26,18 @@ def to_terminal(table: DensityTable, width: int) -> RenderableType:
     wanted = columns(table)
     kept = _fitting(wanted, table, width)
     grid = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    for column in kept:
-        grid.add_column(Text(_stacked(column)), justify=column.align, vertical="bottom", no_wrap=True)
+    for column, wide in zip(kept, _widths(kept, table), strict=True):
+        heading = Text(column.brief.replace(" ", "\n"))
+        grid.add_column(heading, justify=column.align, vertical="bottom", no_wrap=True, min_width=wide)
     for rows in table.families().values():
         for row in rows:
             grid.add_row(*(Text(text(column.value(row))) for column in kept))
         grid.add_section()
     hidden = [column.brief for column in wanted if column not in kept]
-    lines = [*_explanation(table), *([f"Not shown at this width: {', '.join(hidden)}."] if hidden else [])]
+    lines = [
+        *_explanation(table),
+        *([f"Not shown at this width: {', '.join(hidden)}. --json has all."] if hidden else []),
+    ]
     return Group(grid, "", *(Padding(Text(line), (0, 0, 0, 2)) for line in lines))
 
 
@@ -47,7 +53,7 @@ def to_csv(table: DensityTable) -> str:
 
 def to_markdown(table: DensityTable) -> str:
     """The main columns as a table that GitHub renders, and under it what a reader must know."""
-    kept = [column for column in columns(table) if column.rank <= MAIN_RANK]
+    kept = [column for column in columns(table) if column.rank <= _MARKDOWN_RANK]
     lines = [
         [_escaped(column.brief) for column in kept],
         [":--" if column.align == "left" else "--:" for column in kept],
@@ -73,18 +79,18 @@ def _explanation(table: DensityTable) -> Iterator[str]:
 def _fitting(wanted: list[Column], table: DensityTable, width: int) -> list[Column]:
     """The columns that fit with one blank between them; as long as they do not, the last of the highest rank goes."""
     kept = list(wanted)
-    while sum(_width(column, table) + 1 for column in kept) - 1 > width and any(column.rank for column in kept):
+    while sum(_widths(kept, table)) + len(kept) - 1 > width and any(column.rank for column in kept):
         kept.remove(max(reversed(kept), key=lambda column: column.rank))
     return kept
 
 
-def _width(column: Column, table: DensityTable) -> int:
-    cells = (text(column.value(row)) for row in table.rows)
-    return max(map(cell_len, (*column.brief.split(" "), *cells)))
-
-
-def _stacked(column: Column) -> str:
-    return column.brief.replace(" ", "\n")
+def _widths(kept: list[Column], table: DensityTable) -> list[int]:
+    """Characters of each column: its longest word or cell, and room on the left where a new group begins."""
+    return [
+        max(map(cell_len, (*column.brief.split(" "), *(text(column.value(row)) for row in table.rows))))
+        + (_GROUP_GAP if column.group and column.group != before.group else 0)
+        for before, column in zip(kept[:1] + kept, kept, strict=False)
+    ]
 
 
 def _flat(row: DensityRow, table: DensityTable) -> dict[str, object]:

@@ -35,11 +35,8 @@ module _80_carry_multiply (A, B, Y);
   // An operand's bits above the product's cannot change it; nor can its sign, unless the product is wider.
   localparam A_NEGATIVE = SIGNED && !A_PADDED && A_WIDTH < Y_WIDTH;
   localparam B_NEGATIVE = SIGNED && !B_PADDED && B_WIDTH < Y_WIDTH;
-  // A number that is nothing but a sign bit gets a second one: the rows below are for a sign and more.
-  localparam A_NEEDED = A_WIDTH - A_PADDED + (A_NEGATIVE && A_WIDTH == 1);
-  localparam B_NEEDED = B_WIDTH - B_PADDED + (B_NEGATIVE && B_WIDTH == 1);
-  localparam A_BITS = A_NEEDED < Y_WIDTH ? A_NEEDED : Y_WIDTH;
-  localparam B_BITS = B_NEEDED < Y_WIDTH ? B_NEEDED : Y_WIDTH;
+  localparam A_BITS = A_WIDTH - A_PADDED < Y_WIDTH ? A_WIDTH - A_PADDED : Y_WIDTH;
+  localparam B_BITS = B_WIDTH - B_PADDED < Y_WIDTH ? B_WIDTH - B_PADDED : Y_WIDTH;
 
   // LUTs of the radix-4 rows when the digits come from B, and from A: digits times bits of a multiple.
   localparam DIGITS_OF_B = B_NEGATIVE ? (B_BITS + 1) / 2 : B_BITS / 2 + 1;
@@ -53,10 +50,8 @@ module _80_carry_multiply (A, B, Y);
   localparam Y_BITS = SWAP ? A_BITS : B_BITS;
   localparam X_NEGATIVE = SWAP ? B_NEGATIVE : A_NEGATIVE;
   localparam Y_NEGATIVE = SWAP ? A_NEGATIVE : B_NEGATIVE;
-  wire [A_BITS-1:0] a = {{2{A_NEGATIVE && A[A_WIDTH-1]}}, A};
-  wire [B_BITS-1:0] b = {{2{B_NEGATIVE && B[B_WIDTH-1]}}, B};
-  wire [X_BITS-1:0] x = SWAP ? b : a;
-  wire [Y_BITS-1:0] y = SWAP ? a : b;
+  wire [X_BITS-1:0] x = SWAP ? B : A;
+  wire [Y_BITS-1:0] y = SWAP ? A : B;
 
   localparam P_BITS = X_BITS + Y_BITS < Y_WIDTH ? X_BITS + Y_BITS : Y_WIDTH;
   wire [P_BITS-1:0] product;
@@ -105,26 +100,23 @@ module _80_carry_multiply (A, B, Y);
         else assign product[2*i+1:2*i] = sum;
       end
     end else begin : radix2
-      // Baugh and Wooley: a negative bit -t of weight w is (1-t)*w - w. The inverted bits go into the rows; of the
-      // constants, 2**(X_BITS-1) goes into row 0, 2**(Y_BITS-1) is the last row's carry-in, and -2**(X_BITS+Y_BITS-1)
-      // inverts the top bit of the product. Sign-extended rows would cost one more LUT each.
-      wire [P_BITS-1:0] total;
-      assign product = total ^ ((X_NEGATIVE || Y_NEGATIVE) && P_BITS == X_BITS + Y_BITS) << (P_BITS - 1);
       for (i = 0; i < Y_BITS; i = i + 1) begin : row
         localparam BITS = X_BITS + 1 < P_BITS - i ? X_BITS + 1 : P_BITS - i;
-        localparam SIGN_ROW = Y_NEGATIVE && i == Y_BITS - 1;
-        wire [X_BITS-1:0] addend = x & {X_BITS{y[i]}} ^ {X_NEGATIVE ^ SIGN_ROW, {(X_BITS-1){SIGN_ROW}}};
+        localparam SUBTRACT = Y_NEGATIVE && i == Y_BITS - 1;  // the weight of the sign bit is negative
+        wire [X_BITS:0] addend = {X_NEGATIVE && x[X_BITS-1], x} & {(X_BITS+1){y[i]}};
         wire [X_BITS:0] sum;
-        if (i == 0)
-          assign sum = {X_NEGATIVE && addend[X_BITS-1], X_NEGATIVE ^ addend[X_BITS-1], addend[X_BITS-2:0]};
+        if (i == 0 && !SUBTRACT) assign sum = addend;
         else begin : chain
+          wire [X_BITS:0] above;
           wire [BITS-1:0] x_unused, co_unused;
-          \$alu #(.A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(X_BITS), .B_WIDTH(X_BITS), .Y_WIDTH(BITS))
-            adder (.A(row[i-1].sum[X_BITS:1]), .B(addend), .BI(1'b0), .CI(SIGN_ROW),
+          if (i == 0) assign above = 0;
+          else assign above = {X_NEGATIVE && row[i-1].sum[X_BITS], row[i-1].sum[X_BITS:1]};
+          \$alu #(.A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(BITS), .B_WIDTH(BITS), .Y_WIDTH(BITS))
+            adder (.A(above[BITS-1:0]), .B(addend[BITS-1:0]), .BI(SUBTRACT), .CI(SUBTRACT),
               .X(x_unused), .CO(co_unused), .Y(sum[BITS-1:0]));
         end
-        if (i == Y_BITS - 1) assign total[P_BITS-1:i] = sum;
-        else assign total[i] = sum[0];
+        if (i == Y_BITS - 1) assign product[P_BITS-1:i] = sum;
+        else assign product[i] = sum[0];
       end
     end
   endgenerate

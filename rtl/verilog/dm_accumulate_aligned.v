@@ -25,14 +25,16 @@ module dm_accumulate_aligned #(
     wire signed [SIGNIFICAND_BITS-1:0] group = {sum, {GUARD_BITS{1'b0}}};
     wire [EXPONENT_BITS-1:0]           group_exponent = exponent_code;
 
-    // With a negative difference d the distance is -d = ~d + 1; the one is a place taken before the shift.
-    wire [EXPONENT_BITS:0] difference = {1'b0, exponent} - {1'b0, group_exponent};
-    wire                   behind     = difference[EXPONENT_BITS]; // the register has the smaller exponent
-    wire [DISTANCE_BITS-1:0] distance = difference[EXPONENT_BITS-1:0] ^ {EXPONENT_BITS{behind}};
+    wire [EXPONENT_BITS:0]   difference = {1'b0, exponent} - {1'b0, group_exponent};
+    wire                     behind     = difference[EXPONENT_BITS]; // the register has the smaller exponent
+    wire [DISTANCE_BITS-1:0] distance;
+    wire                     unused;
+    assign {distance, unused} = {difference[EXPONENT_BITS-1:0] ^ {EXPONENT_BITS{behind}}, behind}
+        + {{DISTANCE_BITS{1'b0}}, 1'b1};
 
     wire group_larger = behind | clear;
     wire signed [SIGNIFICAND_BITS-1:0] larger  = group_larger ? group : significand;
-    wire signed [SIGNIFICAND_BITS-1:0] smaller = group_larger ? significand >>> 1 : group;
+    wire signed [SIGNIFICAND_BITS-1:0] smaller = group_larger ? significand : group;
     wire signed [SIGNIFICAND_BITS-1:0] shifted = smaller >>> distance[NEAR_BITS-1:0];
 
     // A cleared register counts as zero: nothing but its sign, which is then plus.

@@ -26,15 +26,16 @@ module dm_fp32_add #(
     wire [7:0]  b_scale = {b_exponent[7:1], b_exponent[0] | (FLUSH == 0 && !b_normal)};
 
     // difference = a_scale - b_scale - borrow; its sign compares the whole magnitudes. The distance of the scales is
-    // difference + borrow, or -difference - borrow = ~difference + !borrow: the summand is a place taken before the shift.
+    // difference + borrow, or -difference - borrow = ~difference + !borrow.
     wire [24:0] compared = {1'b0, a} - {1'b0, b};
     wire        borrow   = compared[24];
     wire [8:0]  difference;
     wire        unused_difference;
     assign {difference, unused_difference} = {1'b0, a_scale, 1'b0} - {1'b0, b_scale, borrow};
     wire        b_larger = difference[8];
-    wire [7:0]  distance = difference[7:0] ^ {8{b_larger}};
-    wire        extra    = b_larger ^ borrow;
+    wire [7:0]  distance;
+    wire        unused_distance;
+    assign {distance, unused_distance} = {difference[7:0] ^ {8{b_larger}}, b_larger ^ borrow} + 9'd1;
 
     wire        take_b  = b_larger | a_discard;
     wire [7:0]  scale   = take_b ? b_scale : a_scale;
@@ -45,7 +46,7 @@ module dm_fp32_add #(
     wire [25:0] shifted;
     wire        lost;
     dm_shift_right_sticky #(.BITS(26), .SHIFT_BITS(5)) align (
-        .value(extra ? {1'b0, smaller, 1'b0} : {smaller, 2'b00}), .distance(distance[4:0]), .shifted(shifted), .lost(lost)
+        .value({smaller, 2'b00}), .distance(distance[4:0]), .shifted(shifted), .lost(lost)
     );
     wire        far     = a_discard | (|distance[7:5]);
     wire [25:0] aligned = shifted & {26{~far}};

@@ -21,8 +21,7 @@ module dm_fp32_convert #(
     localparam FIELD_MIN    = BASE + CODE_MIN - LEADING_ZEROS;
     localparam FIELD_MAX    = BASE + CODE_MAX;
     localparam BASE_SIZE    = BASE < 0 ? -BASE : BASE;
-    localparam FIELD_BITS   = $clog2(BASE_SIZE + CODE_MAX + (1 << SHIFT_BITS)) + 1; // holds every step, and a sign
-    localparam WIDE_BITS    = FIELD_BITS < 9 ? 9 : FIELD_BITS;
+    localparam FIELD_BITS   = $clog2(BASE_SIZE + CODE_MAX + (1 << SHIFT_BITS) + 128) + 1; // every step, a sign, 9 bits
     localparam CAN_OVERFLOW = FIELD_MAX + 2 >= 255; // packing adds the top bit and a carry out of the fraction
     // 24 bits of significand and one to round.
     localparam PADDED_BITS  = MAGNITUDE_BITS < 25 ? 25 : MAGNITUDE_BITS;
@@ -40,7 +39,7 @@ module dm_fp32_convert #(
 
     generate
         if (FLUSH != 0 || FIELD_MIN >= 0) begin : direct
-            dm_fp32_pack #(.MAGNITUDE_BITS(PADDED_BITS), .FIELD_BITS(WIDE_BITS), .CAN_OVERFLOW(CAN_OVERFLOW)) pack (
+            dm_fp32_pack #(.MAGNITUDE_BITS(PADDED_BITS), .FIELD_BITS(FIELD_BITS), .CAN_OVERFLOW(CAN_OVERFLOW)) pack (
                 .magnitude(padded), .field(field), .keep(~below),
                 .exponent(exponent), .fraction(fraction), .overflow(overflow)
             );
@@ -54,7 +53,7 @@ module dm_fp32_convert #(
                 .value(first), .distance(places), .shifted(shifted[PADDED_BITS+1:1]), .lost(shifted[0])
             );
             dm_fp32_pack #(
-                .MAGNITUDE_BITS(PADDED_BITS + 2), .FIELD_BITS(WIDE_BITS), .CAN_OVERFLOW(CAN_OVERFLOW)
+                .MAGNITUDE_BITS(PADDED_BITS + 2), .FIELD_BITS(FIELD_BITS), .CAN_OVERFLOW(CAN_OVERFLOW)
             ) pack (
                 .magnitude(shifted), .field(field), .keep(~gone),
                 .exponent(exponent), .fraction(fraction), .overflow(overflow)

@@ -17,6 +17,8 @@ from densimeter.formats.errors import ConfigError, nearest
 KeyPath = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
 
 @dataclass(frozen=True)
 class Document:
@@ -68,6 +70,8 @@ def validate(document: Document, model: type[M]) -> M:
 
 def _construct(node: yaml.Node, path: KeyPath, name: str, lines: dict[KeyPath, int]) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        raise ConfigError(f"{name}:{node.start_mark.line + 1}: {_dotted(path)}: tag {node.tag!r}, expected plain YAML")
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*path, i), name, lines) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):

@@ -79,9 +79,7 @@ def test_attention_operands_equal_transformers(encoded: Masked) -> None:
     row = (mask[:2].sum() + 1) * HEADS + 5  # rows of P: real token, then head
     probabilities = operands[f"{attention}.probabilities"][row]
     np.testing.assert_allclose(probabilities[:real], PROBABILITIES, rtol=0, atol=TOLERANCE)
-    values = operands[f"{attention}.value"][
-        (2 * HEADS + 5) * HEAD_SIZE + 1
-    ]  # rows of V: sequence, head, component
+    values = operands[f"{attention}.value"][(2 * HEADS + 5) * HEAD_SIZE + 1]  # rows of V: sequence, head, component
     np.testing.assert_allclose(values[:real], VALUES, rtol=0, atol=TOLERANCE)
     assert probabilities[real:].tolist() == values[real:].tolist() == [0.0] * padding
 
@@ -120,9 +118,7 @@ def test_operands_multiply_to_what_the_network_computes(bert: Bert) -> None:
         attention = f"encoder.layer.{layer}.attention.self"
         query = operands[f"{attention}.input"] @ bert.parameters[f"{attention}.query.weight"].T
         query += bert.parameters[f"{attention}.query.bias"]
-        np.testing.assert_allclose(
-            operands[f"{attention}.query"].reshape(query.shape), query, rtol=0, atol=2e-5
-        )
+        np.testing.assert_allclose(operands[f"{attention}.query"].reshape(query.shape), query, rtol=0, atol=2e-5)
         probabilities = operands[f"{attention}.probabilities"].reshape(64, HEADS, 64)
         values = operands[f"{attention}.value"].reshape(HEADS, HEAD_SIZE, 64)
         context = np.einsum("thk,hdk->thd", probabilities, values).reshape(64, HEADS * HEAD_SIZE)

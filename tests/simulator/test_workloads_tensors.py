@@ -112,9 +112,7 @@ def test_a_path_that_cannot_be_read(tmp_path: Path, name: str, message: str) -> 
         tensors.load(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    "array", [np.ones(4, np.float32), np.ones((2, 2), np.int8), np.ones((0, 4), np.float32)]
-)
+@pytest.mark.parametrize("array", [np.ones(4, np.float32), np.ones((2, 2), np.int8), np.ones((0, 4), np.float32)])
 def test_npy_without_a_usable_tensor(tmp_path: Path, array: npt.NDArray[np.generic]) -> None:
     with pytest.raises(ConfigError, match=r"w\.npy: none of its 1 tensors is usable, expected float16"):
         tensors.load(save_npy(tmp_path / "w.npy", array))

@@ -21,7 +21,7 @@ TWO = Fraction(2)
 
 @lru_cache(maxsize=1 << 17)
 def value(element: Element, code: int) -> float:
-    """What a code is worth. Every value of every element is a float64 exactly; -0, infinities and NaN are themselves."""
+    """What a code is worth. Every value of every element is a float64 exactly; so are -0, the infinities and NaN."""
     sign, magnitude = divmod(code, 1 << (element.bits - 1))
     match element:
         case IntElement(bits=bits, encoding="twos_complement", fraction_bits=fraction_bits):
@@ -90,17 +90,17 @@ def nearest(element: Element, wanted: Fraction) -> int:
 
 
 def encode(element: Element, wanted: Fraction, negative: bool, *, infinities: bool = False) -> int:
-    """The code of a magnitude and a sign, which a zero has too. With `infinities` overflow goes there, else it saturates."""
+    """The code of a magnitude and a sign, which a zero has too; overflow saturates or, with `infinities`, goes there."""
     sign = negative << (element.bits - 1)
     match element:
         case IntElement(encoding="twos_complement"):
             return nearest(element, -wanted if negative else wanted)
         case LogElement():
             return sign | _nearest_power(element, wanted)
-        case FloatElement(mantissa_bits=mantissa_bits, subnormals=subnormals):
+        case FloatElement(mantissa_bits=mantissa_bits, hidden_bit=hidden_bit, subnormals=subnormals):
             if infinities and wanted >= largest(element) + _top_step(element) / 2:
                 return sign | ladder(element)[-1] + 1
-            if not subnormals:
+            if hidden_bit and not subnormals:
                 full = FloatElement(element.exponent_bits, mantissa_bits, element.bias, specials=element.specials)
                 code = nearest(full, wanted)
                 return sign | (code if code >= 1 << mantissa_bits else 0)
