@@ -4,7 +4,10 @@ Imports only `densimeter.formats` and never calls a model: what a page shows is 
 """
 
 from densimeter.reports.density import to_csv, to_markdown, to_terminal
+from densimeter.reports.files import write_text
+from densimeter.reports.page import density_page
 from densimeter.reports.row import QUANTITIES, TRUST, Cost, DensityRow, DensityTable, Published
+from densimeter.reports.scatter import density_figure
 
 __all__ = [
     "QUANTITIES",
@@ -13,7 +16,10 @@ __all__ = [
     "DensityRow",
     "DensityTable",
     "Published",
+    "density_figure",
+    "density_page",
     "to_csv",
     "to_markdown",
     "to_terminal",
+    "write_text",
 ]

@@ -9,6 +9,7 @@ from densimeter.reports.row import TIMES, Cost, DensityRow, DensityTable, Publis
 
 Value = str | float | Published | None
 
+
 @dataclass(frozen=True)
 class Column:
     """One column. `rank` says how soon it may go where space is short: 0 never, the highest first.
@@ -34,7 +35,7 @@ def columns(table: DensityTable) -> list[Column]:
         Column("", "element", "element", 3, lambda row: row.format.element.symbol, "left"),
         Column("", "block", "block", 6, lambda row: str(row.format.block), "left"),
         Column("memory", "bits per value", "bits /value", 3, lambda row: float(row.format.bits_per_value)),
-        Column("memory", f"{TIMES} float32", f"memory {TIMES}fp32", 0, lambda row: float(row.format.memory_density)),
+        Column("memory", f"{TIMES}float32", f"memory {TIMES}fp32", 0, lambda row: float(row.format.memory_density)),
         _paper("memory", "memory", 5, "memory_density"),
         *_luts(flow, "LUT", (0, 0, 0, 1), _paper(_flow_group(flow), "LUT", 1, "arithmetic_density_lut")),
     ]
@@ -86,7 +87,7 @@ def _library_group(library: str) -> str:
 
 
 def _paper(group: str, brief: str, rank: int, quantity: str) -> Column:
-    return Column(group, "published", f"{brief} paper", rank, lambda row: row.published_as(quantity))
+    return Column(group, "paper", f"{brief} paper", rank, lambda row: row.published_as(quantity))
 
 
 def _clock(library: str, brief: str, rank: int) -> Column:
@@ -114,9 +115,9 @@ def _costs(
     """Cost per MAC, ratio to float32, what was published about that, ratios to int8: as many as there are ranks."""
     facts: list[tuple[str, str, Callable[[Cost], float | None]]] = [
         (*per_mac, lambda cost: cost.per_mac),
-        (f"{TIMES} float32", f"{brief} {TIMES}fp32", lambda cost: cost.vs_float32),
-        (f"{TIMES} int8 MAC", f"{brief} {TIMES}int8 MAC", lambda cost: cost.vs_int8_mac),
-        (f"{TIMES} int8 lane", f"{brief} {TIMES}int8 lane", lambda cost: cost.vs_int8_dot),
+        (f"{TIMES}float32", f"{brief} {TIMES}fp32", lambda cost: cost.vs_float32),
+        (f"{TIMES}int8 MAC", f"{brief} {TIMES}int8 MAC", lambda cost: cost.vs_int8_mac),
+        (f"{TIMES}int8 lane", f"{brief} {TIMES}int8 lane", lambda cost: cost.vs_int8_dot),
     ]
     found = [
         Column(group, heading, brief, rank, _of(cost, fact))

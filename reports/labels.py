@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_GLYPH_WIDTH = 0.56
-"""Mean width of a character of a sans-serif font, in font sizes."""
+_GLYPH_WIDTH = 0.62
+"""Mean width of a character, in font sizes, of the widest sans-serif font that is likely (DejaVu Sans)."""
 _LINE_HEIGHT = 1.15
+_GAP_PX = 1.0
+"""Between a marker and its label."""
 _POSITIONS = {
     "middle right": (1, 0),
     "middle left": (-1, 0),
@@ -46,18 +48,20 @@ class _Box:
 def place(
     points: Sequence[Point], *, width_px: float, height_px: float, font_px: float, marker_px: float
 ) -> list[str | None]:
-    """For each point the Plotly text position of its label, or None where no place is free; earlier points choose first."""
+    """Each label's Plotly text position, or None where no place is free; earlier points choose first."""
     taken = [_marker(point, marker_px) for point in points]
     places: list[str | None] = []
     for point in points:
-        found = None
-        for name, (right, up) in _POSITIONS.items() if point.label else ():
-            box = _label(point, right, up, font_px, marker_px / 2)
-            if box.inside(width_px, height_px) and not any(map(box.overlaps, taken)):
-                found = name
-                taken.append(box)
-                break
-        places.append(found)
+        boxes = {name: _label(point, *side, font_px, marker_px / 2 + _GAP_PX) for name, side in _POSITIONS.items()}
+        free = (
+            name
+            for name, box in boxes.items()
+            if point.label and box.inside(width_px, height_px) and not any(map(box.overlaps, taken))
+        )
+        chosen = next(free, None)
+        if chosen:
+            taken.append(boxes[chosen])
+        places.append(chosen)
     return places
 
 
@@ -65,10 +69,10 @@ def _marker(point: Point, size: float) -> _Box:
     return _Box(point.x - size / 2, point.y - size / 2, point.x + size / 2, point.y + size / 2)
 
 
-def _label(point: Point, right: int, up: int, font_px: float, radius: float) -> _Box:
-    """The label's box on that side: `right` and `up` are -1, 0 or 1."""
+def _label(point: Point, right: int, up: int, font_px: float, distance: float) -> _Box:
+    """The label's box on that side: `right` and `up` are -1, 0 or 1, `distance` from the marker's centre."""
     width = len(point.label) * font_px * _GLYPH_WIDTH
     height = font_px * _LINE_HEIGHT
-    left = point.x - width / 2 + right * (radius + width / 2)
-    bottom = point.y - height / 2 + up * (radius + height / 2)
+    left = point.x - width / 2 + right * (distance + width / 2)
+    bottom = point.y - height / 2 + up * (distance + height / 2)
     return _Box(left, bottom, left + width, bottom + height)

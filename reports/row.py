@@ -138,10 +138,11 @@ class DensityRow:
 
 @dataclass(frozen=True, kw_only=True)
 class DensityTable:
-    """Rows and what a reader must know to trust them. `flows` and `libraries` map each name to a sentence about it.
+    """Rows and what a reader must know to trust them.
 
-    `baseline` says in words what float32 and the two int8 units are; `workload` where weights and activations come
-    from; `tool` what synthesised; `notes` are the findings, one plain sentence each.
+    Sentences: `baseline` says what the float32 and the two int8 units are; `notes` are the findings, one each. Phrases
+    without a full stop: each value of `flows` and `libraries`, `tool` (what synthesised) and `workload` (where the
+    weights and activations behind QSNR come from).
     """
 
     rows: tuple[DensityRow, ...]

@@ -1,7 +1,7 @@
-"""The density table as one figure: arithmetic density against memory density; changes when it should show another thing."""
+"""The density table as one figure: arithmetic density against memory density; changes when it should show more."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -15,18 +15,20 @@ from densimeter.reports.theme import LIGHT, Theme
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "pentagon", "hexagon")
 _NARROW_PX = 560
 _NOT_MEASURED = "#888888"
+_QSNR_SCALE_DB = (10.0, 50.0)
+"""Ends of the colour scale. Better is as good as exact: a scale up to float16 would leave all others one colour."""
+_KEY = "arithmetic_density_lut"
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """Where a row stands in the figure, and where the published one does."""
+    """A row and its marker, or the hollow marker of what was published for that row."""
 
     row: DensityRow
     x: float
     y: float
     label: str
-    published: Published | None
-    published_x: float
+    details: str
 
 
 @dataclass(frozen=True)
@@ -44,38 +46,42 @@ class _Frame:
     x_range: tuple[float, float]
     y_range: tuple[float, float]
 
-    @property
-    def narrow(self) -> bool:
-        return self.width < _NARROW_PX
-
-    def place(self, points: Sequence[tuple[float, float, str]]) -> list[str | None]:
-        """The text position of each point's label."""
+    def places(self, marks: Sequence[_Mark]) -> list[str | None]:
+        """The text position of each mark's label."""
         width, height = self.width - self.left - self.right, self.height - self.top - self.bottom
         (x0, x1), (y0, y1) = self.x_range, self.y_range
-        pixels = [
-            labels.Point((x - x0) / (x1 - x0) * width, (math.log10(y) - y0) / (y1 - y0) * height, label)
-            for x, y, label in points
+        points = [
+            labels.Point((mark.x - x0) / (x1 - x0) * width, (math.log10(mark.y) - y0) / (y1 - y0) * height, mark.label)
+            for mark in marks
         ]
-        return labels.place(pixels, width_px=width, height_px=height, font_px=self.font, marker_px=self.marker)
+        return labels.place(points, width_px=width, height_px=height, font_px=self.font, marker_px=self.marker)
 
 
 def density_figure(table: DensityTable, width_px: int = 1000, theme: Theme = LIGHT) -> go.Figure:
-    """LUT density in the default flow against memory density, for a place of that width; other widths still work.
+    """LUT density in the default flow against memory density. Labels are placed for that width and stay so at others.
 
-    Colour is the QSNR on weights, the symbol the family; a hollow marker is what was published, tied to the row it is for.
+    Colour is the QSNR on weights, the symbol the family; a hollow marker, tied to its row, is what was published.
     """
-    marks = _marks(table)
-    frame = _frame(marks, width_px)
-    figure = go.Figure(layout=_layout(table, marks, frame))
-    figure.update_layout(template=template(theme))
-    _draw_published(figure, marks, frame)
-    _draw_rows(figure, table, marks, frame)
+    rows = _row_marks(table)
+    pairs = [(row, hollow) for row in rows if (hollow := _published_mark(row))]
+    hollows = [hollow for _, hollow in pairs]
+    frame = _frame([*rows, *hollows], width_px)
+    places = frame.places([*rows, *hollows])
+    symbols = dict(zip(table.families(), _SYMBOLS, strict=False))
+    figure = go.Figure(layout=_layout(table, frame))
+    figure.update_layout(coloraxis=_color_axis(frame), template=template(theme))
+    figure.add_trace(_links(pairs))
+    figure.add_trace(_hollow_trace(hollows, places[len(rows) :], symbols, frame))
+    figure.add_trace(_row_trace(rows, places[: len(rows)], symbols, frame))
+    keys = {**symbols, **({"published": "circle-open"} if pairs else {})}
+    figure.add_traces([_legend_key(name, symbol) for name, symbol in keys.items()])
     return figure
 
 
 def template(theme: Theme) -> go.layout.Template:
-    """All colours of the figure that follow the theme; exchanging it repaints a finished figure."""
-    axis = {"gridcolor": theme.grid, "linecolor": theme.grid, "zeroline": False, "ticks": "outside", "tickcolor": theme.grid}
+    """Every colour that follows the theme; exchanging the template repaints a finished figure."""
+    axis = {"gridcolor": theme.grid, "linecolor": theme.grid, "zeroline": False}
+    marker = {"color": theme.muted, "line": {"color": theme.ink, "width": 1}}
     return go.layout.Template(
         layout={
             "font": {"color": theme.ink, "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"},
@@ -84,74 +90,151 @@ def template(theme: Theme) -> go.layout.Template:
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": {"bgcolor": theme.raised, "bordercolor": theme.muted, "font": {"color": theme.ink}},
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme.muted, "activecolor": theme.ink},
         },
-        data={"scatter": [{"marker": {"color": theme.ink, "line": {"color": theme.ink}}, "line": {"color": theme.muted}}]},
+        data={"scatter": [{"marker": marker, "line": {"color": theme.muted}}]},
     )
 
 
-def _marks(table: DensityTable) -> list[_Mark]:
-    """The rows that have a density in the default flow; those with a published one first, so that their labels find room."""
-    names = _names(table.rows)
-    marks = []
-    for row, name in zip(table.rows, names, strict=True):
-        cost = row.lut.get(table.default_flow)
-        if cost is None or cost.vs_float32 is None:
-            continue
-        x = float(row.format.memory_density)
-        memory = row.published_as("memory_density")
-        published_x = memory.value if memory else x
-        marks.append(_Mark(row, x, cost.vs_float32, name, row.published_as("arithmetic_density_lut"), published_x))
-    return sorted(marks, key=lambda mark: mark.published is None)
+def _row_marks(table: DensityTable) -> list[_Mark]:
+    """The rows that have a density in the default flow; first those with a published one: their labels find room."""
+    marks = [
+        _Mark(row, float(row.format.memory_density), cost.vs_float32, name, _details(table, row))
+        for row, name in zip(table.rows, _names(table.rows), strict=True)
+        if (cost := row.lut.get(table.default_flow)) and cost.vs_float32
+    ]
+    return sorted(marks, key=lambda mark: mark.row.published_as(_KEY) is None)
+
+
+def _published_mark(mark: _Mark) -> _Mark | None:
+    """Where the published densities of a row would put it."""
+    figure, memory = mark.row.published_as(_KEY), mark.row.published_as("memory_density")
+    if figure is None:
+        return None
+    x = memory.value if memory else mark.x
+    return _Mark(mark.row, x, figure.value, text(figure), _published_details(mark.row, figure))
 
 
 def _names(rows: Sequence[DensityRow]) -> list[str]:
-    """The shortest label that tells each row apart: its format, then its unit, then its accumulator."""
+    """A short label for each row: its format, its kind of unit and its accumulator where these tell rows apart."""
     names = []
     for row in rows:
         same = [other for other in rows if other.format.name == row.format.name]
         unit = ["MAC" if row.lanes == 1 else "dot"] if len({other.lanes for other in same}) > 1 else []
-        shared = [other for other in same if other.lanes == row.lanes]
-        accumulator = [row.accumulator.partition(":")[0]] if len(shared) > 1 else []
+        alike = [other for other in same if other.lanes == row.lanes]
+        accumulator = [row.accumulator.partition(":")[0]] if len(alike) > 1 else []
         names.append(" ".join([row.format.name, *unit, *accumulator]))
     return names
 
 
 def _frame(marks: Sequence[_Mark], width_px: int) -> _Frame:
-    densities = [mark.y for mark in marks] + [mark.published.value for mark in marks if mark.published]
-    low, high = math.log10(min(densities, default=1)), math.log10(max(densities, default=10))
-    widest = max((max(mark.x, mark.published_x) for mark in marks), default=8)
-    ranges = {"x_range": (0.5, widest + 0.6), "y_range": (low - 0.08, high + 0.1)}
+    low = math.log10(min((mark.y for mark in marks), default=1)) - 0.08
+    high = math.log10(max((mark.y for mark in marks), default=10)) + 0.1
+    ranges = {"x_range": (0.7, max((mark.x for mark in marks), default=8) + 0.6), "y_range": (low, high)}
     if width_px < _NARROW_PX:
-        return _Frame(width_px, 560, left=44, right=8, top=72, bottom=128, font=10, marker=9, **ranges)
-    return _Frame(width_px, 620, left=64, right=104, top=48, bottom=56, font=12, marker=13, **ranges)
+        return _Frame(width_px, 560, left=44, right=8, top=76, bottom=116, font=10, marker=9, **ranges)
+    return _Frame(width_px, 640, left=64, right=96, top=60, bottom=56, font=12, marker=12, **ranges)
 
 
-def _layout(table: DensityTable, marks: Sequence[_Mark], frame: _Frame) -> dict[str, object]:
-    measured = [mark.row.qsnr_weights_db for mark in marks if _measured(mark.row)] or [0.0]
-    bar = {"orientation": "h", "y": -0.16, "yanchor": "top", "thickness": 10} if frame.narrow else {"thickness": 14}
+def _layout(table: DensityTable, frame: _Frame) -> dict[str, object]:
     return {
         "height": frame.height,
-        "margin": {"l": frame.left, "r": frame.right, "t": frame.top, "b": frame.bottom},
+        "margin": {"l": frame.left, "r": frame.right, "t": frame.top, "b": frame.bottom, "autoexpand": False},
         "font": {"size": frame.font},
         "hovermode": "closest",
         "dragmode": False,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
-        "coloraxis": {
-            "colorscale": "Viridis",
-            "cmin": math.floor(min(measured)),
-            "cmax": math.ceil(max(measured)),
-            "colorbar": {"title": {"text": "QSNR on weights, dB"}, "outlinewidth": 0, **bar},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.01,
+            "yanchor": "bottom",
+            "itemclick": False,
+            "itemdoubleclick": False,
         },
         "xaxis": {"title": {"text": f"memory density, {TIMES} float32"}, "range": frame.x_range, "dtick": 1},
         "yaxis": {
-            "title": {"text": f"{QUANTITIES['arithmetic_density_lut']} ({table.default_flow} flow)"},
+            "title": {"text": f"{QUANTITIES[_KEY]} ({escape(table.default_flow)} flow)"},
             "type": "log",
             "range": frame.y_range,
-            "tickvals": [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200],
+            "tickvals": [0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100],
         },
     }
 
 
-def _draw_published(figure: go.Figure, marks: Sequence[_Mark], frame: _Frame) -> None:
-    ...
+def _color_axis(frame: _Frame) -> dict[str, object]:
+    title = "QSNR on weights, dB"
+    bar: dict[str, object] = {"title": {"text": title, "side": "right"}, "outlinewidth": 0, "thickness": 12}
+    if frame.width < _NARROW_PX:
+        bar |= {"orientation": "h", "y": -0.14, "yanchor": "top", "title": {"text": title, "side": "bottom"}}
+    lowest, highest = _QSNR_SCALE_DB
+    return {"colorscale": "Viridis", "colorbar": bar, "cmin": lowest, "cmax": highest}
+
+
+def _links(pairs: Sequence[tuple[_Mark, _Mark]]) -> go.Scatter:
+    """A thin line from each row's marker to the hollow one."""
+    return go.Scatter(
+        x=[x for row, hollow in pairs for x in (row.x, hollow.x, None)],
+        y=[y for row, hollow in pairs for y in (row.y, hollow.y, None)],
+        mode="lines",
+        line={"width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _row_trace(
+    marks: Sequence[_Mark], places: Sequence[str | None], symbols: Mapping[str, str], frame: _Frame
+) -> go.Scatter:
+    kinds = [symbols[mark.row.family] for mark in marks]
+    colors = [_color(mark.row) for mark in marks]
+    return _markers(marks, places, symbol=kinds, size=frame.marker, color=colors, coloraxis="coloraxis")
+
+
+def _hollow_trace(
+    marks: Sequence[_Mark], places: Sequence[str | None], symbols: Mapping[str, str], frame: _Frame
+) -> go.Scatter:
+    return _markers(marks, places, symbol=[f"{symbols[mark.row.family]}-open" for mark in marks], size=frame.marker)
+
+
+def _markers(marks: Sequence[_Mark], places: Sequence[str | None], **marker: object) -> go.Scatter:
+    """Markers, each with its label where there is room for it."""
+    return go.Scatter(
+        x=[mark.x for mark in marks],
+        y=[mark.y for mark in marks],
+        mode="markers+text",
+        marker=marker,
+        text=[escape(mark.label) if place else "" for mark, place in zip(marks, places, strict=True)],
+        textposition=[place or "middle right" for place in places],
+        hovertext=[mark.details for mark in marks],
+        hoverinfo="text",
+        cliponaxis=False,
+        showlegend=False,
+    )
+
+
+def _legend_key(name: str, symbol: str) -> go.Scatter:
+    """A legend entry of the theme's own colour: the markers' colours say something else."""
+    return go.Scatter(x=[None], y=[None], mode="markers", name=name, marker={"symbol": symbol, "size": 10})
+
+
+def _color(row: DensityRow) -> float | str:
+    return _NOT_MEASURED if row.qsnr_weights_db is None else min(row.qsnr_weights_db, _QSNR_SCALE_DB[1])
+
+
+def _details(table: DensityTable, row: DensityRow) -> str:
+    """Every fact of a row, one a line, as Plotly's markup."""
+    facts = [
+        f"{escape(f'{column.group} {column.heading}'.strip())}: {escape(text(value))}"
+        for column in columns(table)[1:]
+        if (value := column.value(row)) is not None
+    ]
+    return "<br>".join([f"<b>{escape(row.format.name)}</b> {escape(row.format.title)}", *facts])
+
+
+def _published_details(row: DensityRow, figure: Published) -> str:
+    lines = [
+        f"<b>{escape(row.format.name)}</b>, published",
+        f"{QUANTITIES[figure.quantity]}: {text(figure.value)}",
+        escape(f"{figure.source}, {TRUST[figure.trust]}"),
+        escape(figure.note),
+    ]
+    return "<br>".join(filter(None, lines))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Theme:
-    """CSS colours. `ink` on `surface` has a contrast above 12 to 1, `muted` and `accent` above 4.5 to 1."""
+    """CSS colours. On `surface` and `raised` the contrast of `ink` is above 12, of `muted` and `accent` above 4.5."""
 
     ink: str
     muted: str

@@ -26,7 +26,7 @@ def costs(**per_mac: float) -> dict[str, Cost]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bfp6() -> DensityRow:
     """The headline's format, in its cheapest unit."""
     return DensityRow(
@@ -45,7 +45,7 @@ def bfp6() -> DensityRow:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def table(bfp6: DensityRow) -> DensityTable:
     rows = (
         DensityRow(
@@ -102,7 +102,7 @@ def table(bfp6: DensityRow) -> DensityTable:
     )
     return DensityTable(
         rows=rows,
-        baseline="float32 MAC, unfused, subnormals flushed; int8 MAC with a 32-bit accumulator; lane of a 16-lane int8 dot",
+        baseline="float32 MAC, subnormals flushed; int8 MAC, 32-bit accumulator; lane of a 16-lane int8 dot",
         flows={"carry": "carry chains", "star": "plain operators", "booth": "Booth multipliers"},
         default_flow="carry",
         libraries={"nangate45": "45 nm, 1.1 V"},
