@@ -124,9 +124,9 @@ class Datapath:
 
     @property
     def accumulator_exponent_bits(self) -> int:
-        """Aligned accumulator: exponent register, one bit wider than the largest exponent so that increments never
-        wrap."""
-        return self.exponent_bits + 1 if isinstance(self.accumulator, AlignedAccumulator) else 0
+        """Aligned accumulator: exponent register, one bit wider than the largest exponent and at least 6, so that
+        increments never wrap."""
+        return max(self.exponent_bits, 5) + 1 if isinstance(self.accumulator, AlignedAccumulator) else 0
 
     @property
     def register_bits(self) -> int:

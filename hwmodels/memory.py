@@ -1,8 +1,9 @@
 """Memory density of a whole transformer layer: values over stored bits, summed over every GEMM and relative to float32.
 
-The definition of arXiv 2310.05079 (block-quantisation paper): ``32 * values / bits`` over the weights, the biases and the
-*input* activations of all GEMMs of one layer. The two matrix products of attention have no weight: both operands count as
-activations, for every head. Outputs count nothing, since the next GEMM counts them as its input.
+The definition of arXiv 2310.05079 (block-quantisation paper): ``32 * values / bits`` over the weights, the biases
+and the
+*input* activations of all GEMMs of one layer. The two matrix products of attention have no weight: both operands
+count as activations, for every head. Outputs count nothing, since the next GEMM counts them as its input.
 """
 
 from collections.abc import Mapping
@@ -62,7 +63,8 @@ def average_bits(
 ) -> Fraction:
     """Stored bits per value over all operands of `gemms`.
 
-    attention_products_share_width: as in the paper's published code, both operands of QK^T and AV take the first one's bits.
+    attention_products_share_width: as in the paper's published code, both operands of QK^T and AV take the first
+    one's bits.
     """
     values, stored = 0, Fraction(0)
     for name, counts in gemms.items():

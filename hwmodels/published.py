@@ -10,8 +10,8 @@ import yaml
 
 @dataclass(frozen=True)
 class PublishedFigure:
-    """One figure. `quantity` is a column of the density table; `trust` V (read at its source), S (in a secondary source),
-    D (derived by calculation) or M (literature, unverified).
+    """One figure. `quantity` is a column of the density table; `trust` V (read at its source), S (in a secondary
+    source), D (derived by calculation) or M (literature, unverified).
     """
 
     format: str

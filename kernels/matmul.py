@@ -1,9 +1,11 @@
 """The bit-exact matrix product: what an accelerator of one kind of multiply-accumulate unit would return."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from densimeter.formats.accumulator import Accumulator, Fp32Accumulator
+from densimeter.formats.accumulator import Accumulator, Fp32Accumulator, IntAccumulator
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath, default_lanes, derive
 from densimeter.formats.errors import FormatError
@@ -14,6 +16,7 @@ from densimeter.kernels.dot import matmul_float_mac, matmul_groups
 from densimeter.kernels.operands import Operand, unpack_operand
 from densimeter.kernels.tensor import QuantizedTensor, quantize
 
+_WRAPPING_GROUP = 64
 _CANONICAL_NAN = np.float32(np.nan)
 LARGEST_SINGLE_SUM_BITS = 62
 """Group sums up to this width fit one int64."""
@@ -40,7 +43,9 @@ def matmul(
     left, right = _quantized(a, activation, "a"), _quantized(w, weight, "w")
     if left.shape[1] != right.shape[1]:
         raise FormatError(f"a is {left.shape} and w is {right.shape}; expected [M, K] and [N, K] with the same K")
-    datapath = derive(activation, weight, lanes or default_lanes(activation, weight), accumulator)
+    datapath = _longest_groups(
+        derive(activation, weight, default_lanes(activation, weight) if lanes is None else lanes, accumulator)
+    )
     out = np.zeros((left.shape[0], right.shape[0]), np.float32)
     if datapath.float_mac:
         subnormals = _keeps_subnormals(datapath)
@@ -55,6 +60,13 @@ def matmul(
             out *= _outer_scale(left)[:, None] * _outer_scale(right)[None, :]
     out[np.isnan(out)] = _CANONICAL_NAN
     return out
+
+
+def _longest_groups(datapath: Datapath) -> Datapath:
+    """Where the register wraps, addition is associative and groups may be as long as is fastest."""
+    wraps = isinstance(datapath.accumulator, IntAccumulator) and datapath.accumulator.overflow == "wrap"
+    longer = replace(datapath, lanes=_WRAPPING_GROUP)
+    return longer if wraps and longer.sum_bits <= LARGEST_SINGLE_SUM_BITS else datapath
 
 
 def element_values(tensor: QuantizedTensor) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import typer
 
 from densimeter.formats.errors import ConfigError, DensimeterError, FormatError
 from densimeter.simulator.commands import rtl
+from densimeter.simulator.commands.density import density
 from densimeter.simulator.commands.doctor import doctor
 from densimeter.simulator.commands.formats import formats
 from densimeter.simulator.commands.output import errors
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="What a number format costs in silicon, and what it does to the numbers.",
 )
 app.command()(formats)
+app.command()(density)
 app.command()(quantize)
 app.add_typer(rtl.app, name="rtl")
 app.command()(doctor)

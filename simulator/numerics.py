@@ -68,7 +68,9 @@ def _at_largest(quantized: QuantizedTensor) -> NDArray[np.bool_]:
     table = np.abs(value_table(quantized.format.element))
     if not table.size:  # elements this wide saturate nowhere near real data
         return np.zeros(quantized.shape, bool)
-    return (table == float(quantized.format.element.largest))[quantized.codes]
+    is_largest: NDArray[np.bool_] = table == float(quantized.format.element.largest)
+    chosen: NDArray[np.bool_] = is_largest[quantized.codes]
+    return chosen
 
 
 def _half_top_step(fmt: BlockFormat) -> float:

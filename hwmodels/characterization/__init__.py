@@ -1,1 +1,6 @@
-"""Measured synthesis and power results (floor 2), content-addressed JSON lines shipped with the package."""
+"""Measured synthesis results (floor 2): content-addressed records, shipped with the package or made on the spot.
+
+record.py        what is kept of one synthesis
+store.py         the committed file records.jsonl and the user's cache
+characterize.py  a record, from these two or from a synthesis
+"""

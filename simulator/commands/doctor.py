@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from rich.text import Text
+
 from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json
 
 
@@ -27,8 +29,8 @@ def doctor(as_json: JsonOption = False) -> None:
         return
     table = plain_table("Tools", "tool", "serves", "found", "how to get it")
     for finding in findings:
-        status = f"[green]{finding.found}[/green]" if finding.found else "[yellow]missing[/yellow]"
-        table.add_row(finding.tool, finding.serves, status, "" if finding.found else finding.get)
+        status = Text(finding.found, "green", overflow="fold") if finding.found else Text("missing", "yellow")
+        table.add_row(finding.tool, finding.serves, status, Text("" if finding.found else finding.get))
     console.print(table)
 
 
@@ -45,7 +47,12 @@ def _findings() -> Iterator[Finding]:
     from densimeter.rtl.liberty import known_libraries
 
     for library in known_libraries():
-        yield Finding(f"{library.name} cells", "cell area in rtl synth", library.path, library.how_to_get)
+        yield Finding(
+            f"{library.name} cells",
+            "cell area in rtl synth",
+            str(library.path) if library.path else None,
+            library.how_to_get,
+        )
 
 
 def _icarus() -> str | None:
@@ -53,7 +60,7 @@ def _icarus() -> str | None:
     if program is None:
         return None
     first_line = subprocess.run([program, "-V"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]
-    return first_line.removeprefix("Icarus Verilog version ")
+    return first_line.removeprefix("Icarus Verilog version ").removesuffix("()").strip()
 
 
 def _version(package: str) -> str | None:

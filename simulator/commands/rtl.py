@@ -1,12 +1,16 @@
 """`densimeter rtl emit|test|synth`: the Verilog of one arithmetic unit, its proof against the kernel, its cost."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from densimeter.formats import Datapath, default_lanes, derive, resolve
-from densimeter.simulator.commands.output import JsonOption, console, print_json, shown_path
+from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, shown_path, track
+
+if TYPE_CHECKING:
+    from densimeter.hwmodels.characterization.record import Record
 
 app = typer.Typer(no_args_is_help=True, help="Emit, test and synthesise the Verilog of a multiply-accumulate unit.")
 
@@ -43,13 +47,14 @@ def run_emit(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for MODULE.v; default: print.")] = None,
 ) -> None:
     """Write the unit as one self-contained Verilog file."""
+    from densimeter.reports.files import write_text
     from densimeter.rtl.emit import emit
-    from densimeter.simulator.files import write_text
 
     module = emit(_datapath(activation, weight, lanes, accumulator))
     if output is None:
         typer.echo(module.text)
         return
+    output.mkdir(parents=True, exist_ok=True)
     path = output / f"{module.name}.v"
     write_text(path, module.text)
     console.print(f"wrote {shown_path(path)}")
@@ -97,3 +102,50 @@ def run_test(
             console.print(f"first difference: {result.first_mismatch}", markup=False)
     if not regression.passed:
         raise typer.Exit(1)
+
+
+@app.command("synth")
+def run_synth(
+    activation: Activation,
+    weight: Weight = None,
+    lanes: Lanes = None,
+    accumulator: AccumulatorName = "fp32",
+    liberty: Annotated[
+        list[str] | None, typer.Option("--liberty", help="A Liberty file, or nangate45 or osu018; may be repeated.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Synthesise again what is on record.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Synthesise the unit: 7-series LUTs in every flow, and cell area and period in the libraries found."""
+    from densimeter.hwmodels.mac import jobs
+    from densimeter.rtl.emit import module_name
+    from densimeter.rtl.liberty import find_library, known_libraries
+    from densimeter.rtl.synthesize import LUT_FLOWS
+
+    datapath = _datapath(activation, weight, lanes, accumulator)
+    chosen = [find_library(name) for name in liberty] if liberty else list(known_libraries())
+    planned = list(jobs(datapath, LUT_FLOWS, chosen))
+    found = (job.record(fresh=fresh) for job in track(planned, "synthesis", len(planned)))
+    records = [record for record in found if record is not None]
+    if as_json:
+        print_json({**_unit(datapath), "records": [asdict(record) for record in records]})
+        return
+    headings = ">LUT/MAC", ">carry4", ">flip-flops", ">area um2/MAC", ">GE/MAC", ">min period ns"
+    table = plain_table(f"{module_name(datapath)}, per MAC of {datapath.lanes}", "target", "flow", *headings, "tool")
+    for record in records:
+        table.add_row(
+            record.identity.target, record.identity.flow, *_figures(record, datapath.lanes), record.identity.tool
+        )
+    console.print(table)
+
+
+def _figures(record: "Record", lanes: int) -> list[str]:
+    """LUTs, carry chains, flip-flops, area, gate equivalents and period; what a target lacks stays blank."""
+    from densimeter.rtl.synthesize import LutResult
+
+    result = record.result
+    if isinstance(result, LutResult):
+        luts = (result.luts + result.shift_register_luts) / lanes
+        return [f"{luts:.1f}", str(result.carry4), str(result.flip_flops), "", "", ""]
+    gates = f"{result.gate_equivalents / lanes:.1f}" if result.gate_equivalents else ""
+    return ["", "", str(result.flip_flops), f"{result.area_um2 / lanes:.1f}", gates, f"{result.min_period_ns:.2f}"]

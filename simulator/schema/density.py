@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from densimeter.simulator.schema.fields import StrictModel, UnitField
 
-Flow = Literal["carry", "star", "booth"]
+Flow = Literal["carry", "carry_booth", "star", "booth"]
 
 
 class Baselines(StrictModel):

@@ -90,14 +90,14 @@ def _construct(node: yaml.Node, path: KeyPath, name: str, lines: dict[KeyPath, i
 def _scalar(node: yaml.Node, name: str) -> Any:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.ScalarNode):
-        raise ConfigError(f"{name}:{line}: a key is a {node.id}, expected a plain word")
+        raise ConfigError(f"{name}:{line}: a key is a list or a mapping, expected a plain word")
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}:{line}: {node.value!r} cannot be read: {error}") from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def _describe(document: Document, model: type[BaseModel], detail: ErrorDetails) -> str:

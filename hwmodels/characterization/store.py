@@ -1,0 +1,90 @@
+"""Where records live: the committed file that ships with the package, and the user's cache. Looked up in this order.
+
+The committed record comes first so that everybody's table shows the same figures; the cache adds what that file lacks.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from densimeter.formats.errors import ConfigError
+from densimeter.hwmodels.characterization.record import Record
+
+_COMMITTED = Path(__file__).with_name("records.jsonl")
+_log = logging.getLogger(__name__)
+
+
+def user_cache() -> Path:
+    """$XDG_CACHE_HOME/densimeter/synthesis, by default under ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "densimeter" / "synthesis"
+
+
+class Store:
+    """Records by key. The committed file is read once; the cache is one file a record, so processes may share it."""
+
+    def __init__(self, committed: Path = _COMMITTED, cache: Path | None = None) -> None:
+        self._committed_file = committed
+        self._cache = user_cache() if cache is None else cache
+
+    def lookup(self, key: str) -> Record | None:
+        """The record of that key, or None. Raises `ConfigError` with file and line when the committed file is damaged;
+        a damaged file of the cache is reported in the log and passed over."""
+        return self._committed.get(key) or self._cached(key)
+
+    def add(self, record: Record) -> None:
+        """Put a record into the cache, whole or not at all."""
+        try:
+            _write(self._cache_file(record.key), record.to_line() + "\n")
+        except OSError as error:
+            place = f"cannot write into the cache {self._cache}: {error.strerror}"
+            raise ConfigError(f"{place}; set XDG_CACHE_HOME to a folder that is yours") from None
+
+    def export(self, keys: Iterable[str]) -> None:
+        """Rewrite the committed file: the records of `keys`, from the file or the cache, and no others.
+
+        Raises `ConfigError`, leaving the file as it was, when a key has no record.
+        """
+        found = {key: self.lookup(key) for key in keys}
+        records = [record for record in found.values() if record is not None]
+        if missing := sorted(found.keys() - {record.key for record in records}):
+            raise ConfigError(f"no record for {len(missing)} of {len(found)} keys, the first being {missing[0]}")
+        records.sort(key=lambda record: (record.identity.top, record.identity.target, record.identity.flow, record.key))
+        _write(self._committed_file, "".join(record.to_line() + "\n" for record in records))
+        self.__dict__.pop("_committed", None)
+
+    @cached_property
+    def _committed(self) -> dict[str, Record]:
+        if not self._committed_file.exists():
+            return {}
+        lines = self._committed_file.read_text().splitlines()
+        places = (f"{self._committed_file}:{number}" for number in range(1, len(lines) + 1))
+        records = [Record.from_line(line, place) for line, place in zip(lines, places, strict=True)]
+        return {record.key: record for record in records}
+
+    def _cached(self, key: str) -> Record | None:
+        file = self._cache_file(key)
+        try:
+            record = Record.from_line(file.read_text().removesuffix("\n"), str(file))
+        except FileNotFoundError:
+            return None
+        except (ConfigError, UnicodeDecodeError, OSError) as error:
+            _log.warning("%s; passed over", error)
+            return None
+        return record if record.key == key else None
+
+    def _cache_file(self, key: str) -> Path:
+        return self._cache / f"{key}.json"
+
+
+def _write(file: Path, text: str) -> None:
+    """Write by renaming, so that no reader and no interruption ever meets half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        partial.write_text(text)
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""`densimeter density [CONFIG.yaml]`: the density table, in the terminal, as files and as a page."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from densimeter.formats import ConfigError
+from densimeter.simulator.commands.output import JsonOption, console, print_json, shown_path, track
+from densimeter.simulator.schema.density import DensityConfig
+from densimeter.simulator.schema.document import Document, parse, read, validate
+
+_DEFAULT_OUTPUT = Path("out")
+
+
+def density(
+    config_path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CONFIG.yaml]", help="Which units, flows, libraries, tensors; default: built in."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for page, CSV and Markdown.")
+    ] = _DEFAULT_OUTPUT,
+    tensors: Annotated[
+        str | None, typer.Option(help="A .npy or .safetensors file of weights in place of the configured workload.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Synthesise everything again instead of using records.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the density table: what each format's arithmetic costs, what it stores, what it does to real numbers."""
+    from densimeter.reports import to_csv, to_markdown, to_terminal
+    from densimeter.reports.files import write_text
+    from densimeter.reports.page import density_page
+    from densimeter.simulator.density import density_table
+
+    config = validate(_document(config_path), DensityConfig)
+    if tensors is not None:
+        config = config.model_copy(update={"workload": tensors})
+    table = density_table(config, fresh=fresh, track=track)
+    if as_json:
+        print_json(table.to_json())
+        return
+    console.print(to_terminal(table, console.width))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{output}: cannot be made ({error.strerror}); expected a folder that can be written"
+        ) from error
+    write_text(output / "density.csv", to_csv(table))
+    write_text(output / "density.md", to_markdown(table))
+    write_text(output / "density.html", density_page(table))
+    console.print(
+        f"\npage: {shown_path(output / 'density.html')}   (also density.csv and density.md there)", highlight=False
+    )
+
+
+def default_document() -> Document:
+    """The built-in configuration."""
+    text = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
+    return parse(text, "density.yaml")
+
+
+def _document(path: Path | None) -> Document:
+    return default_document() if path is None else read(path)
