@@ -8,12 +8,12 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, Fp32Accumulator
+from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, FloatElement, Fp32Accumulator
 from densimeter.rtl.library import sources_for
 from densimeter.rtl.ports import Port, ports
 from densimeter.rtl.unit import body
 
-_LATENCY = "latency: 1 cycle; operands are sampled at the rising edge with en=1 and the register holds their sum after it"
+_LATENCY = "latency:     1 cycle: the register takes in the operands that stand at the rising edge with en=1"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def emit(datapath: Datapath) -> EmittedModule:
     name = module_name(datapath)
     top = f"module {name} (\n{_port_list(ports(datapath))}\n);\n{textwrap.indent(body(datapath), '    ')}endmodule\n"
     library = "\n".join(sources_for(top))
-    return EmittedModule(name, f"{_header(datapath)}\n`default_nettype none\n\n{top}\n{library}\n`default_nettype wire\n")
+    text = f"{_header(datapath)}\n`default_nettype none\n\n{top}\n{library}\n`default_nettype wire\n"
+    return EmittedModule(name, text)
 
 
 def module_name(datapath: Datapath) -> str:
@@ -43,13 +44,15 @@ def _header(datapath: Datapath) -> str:
     lines = [
         f"Multiply-accumulate unit {module_name(datapath)}",
         "",
-        *(f"{side + ':':<13}{_describe(f)}" for side, f in zip(("activation", "weight"), datapath.operands, strict=True)),
+        f"activation:  {_describe(datapath.activation)}",
+        f"weight:      {_describe(datapath.weight)}",
         f"lanes:       {datapath.lanes}",
         f"accumulator: {datapath.accumulator}: {_describe_register(datapath)}",
         *textwrap.wrap(_describe_widths(datapath), 110),
         _LATENCY,
         "",
-        *(f"{p.direction:<6} {p.name} [{p.bits}]: {p.meaning}" for p in ports(datapath)),
+        "ports (operands: lane 0 in the low bits):",
+        *(f"  {port.name + ':':<18}{port.meaning}" for port in ports(datapath)),
     ]
     return "\n".join(f"// {line}".rstrip() for line in lines)
 
@@ -57,7 +60,9 @@ def _header(datapath: Datapath) -> str:
 def _describe(operand: BlockFormat) -> str:
     scale = f"; one scale per {operand.block}: {operand.scale.notation}" if operand.scale else ""
     where = "" if operand.has_unit_scale or not operand.scale else ", applied outside this unit"
-    return f"{operand.name}: {operand.element.notation}, {operand.element.bits} bits{scale}{where}"
+    element = operand.element
+    specials = f", specials {element.specials}" if isinstance(element, FloatElement) else ""
+    return f"{operand.name}: {element.notation}{specials}, {element.bits} bits{scale}{where}"
 
 
 def _describe_register(datapath: Datapath) -> str:

@@ -1,24 +1,12 @@
-"""One operand of a unit in Verilog: how its codes decode to sign, significand and exponent, and its scale code likewise."""
+"""One operand of a unit in Verilog: how its codes, and its scale code, decode to sign, significand and exponent."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from densimeter.formats import BlockFormat, FloatElement, FloatScale, IntElement, LogElement, PowerOfTwoScale
+from densimeter.formats import BlockFormat, FloatElement, IntElement, LogElement, PowerOfTwoScale
+from densimeter.rtl.syntax import instance, vector
 
 _SPECIALS = {"none": 0, "ieee": 1, "nan": 2}
-
-
-def instance(module: str, name: str, parameters: Mapping[str, int], connections: Mapping[str, str]) -> str:
-    """Text of one module instance."""
-    values = ", ".join(f".{key}({value})" for key, value in parameters.items())
-    wires = ", ".join(f".{key}({value})" for key, value in connections.items())
-    return f"{module} #({values})\n    {name} ({wires});"
-
-
-def vector(bits: int) -> str:
-    """The range of a wire of that width."""
-    return f"[{bits - 1}:0]"
 
 
 @dataclass(frozen=True)
@@ -75,26 +63,30 @@ class Operand:
         return f"{self.side}[lane*{bits} +: {bits}]"
 
     def decode(self) -> str:
-        """Declarations of `<side>_negative`, `_significand`, `_exponent`, `_nan` and `_infinite` of lane `lane`."""
+        """Declarations of `<side>_negative`, `_significand` and `_exponent` of lane `lane`, of `_nan` and `_infinite`
+        where the element has such codes."""
         side, element = self.side, self.format.element
         declared = (
             f"wire {vector(element.bits)} {side}_code = {self.slice()};\n"
-            f"wire {side}_negative, {side}_nan, {side}_infinite;\n"
+            f"wire {side}_negative;\n"
             f"wire {vector(self.significand_bits)} {side}_significand;\n"
             f"wire {vector(self.exponent_bits)} {side}_exponent;\n"
         )
         if isinstance(element, FloatElement):
             return declared + self._sign_bit() + self._decode_float(element)
-        finite = f"assign {side}_nan = 1'b0;\nassign {side}_infinite = 1'b0;\n"
         if isinstance(element, LogElement):
-            return declared + finite + self._sign_bit() + self._decode_log(element)
-        integer = f"assign {side}_exponent = 1'b0;\n"
+            return declared + self._sign_bit() + self._decode_log(element)
+        declared += f"assign {side}_exponent = 1'b0;\n"
         if element.sign_magnitude:
-            magnitude = f"assign {side}_significand = {side}_code[{element.bits - 2}:0];"
-            return declared + finite + integer + self._sign_bit() + magnitude
+            return declared + self._sign_bit() + f"assign {side}_significand = {side}_code[{element.bits - 2}:0];"
         connections = {"code": f"{side}_code", "negative": f"{side}_negative", "significand": f"{side}_significand"}
-        decoder = instance("dm_decode_twos_complement", f"decode_{side}", {"BITS": element.bits}, connections)
-        return declared + finite + integer + decoder
+        return declared + instance("dm_decode_twos_complement", f"decode_{side}", {"BITS": element.bits}, connections)
+
+    def special(self, flag: Literal["nan", "infinite", "zero"]) -> str:
+        """Expression of lane `lane`: the operand is that; call it only where one of the elements has specials."""
+        if flag == "zero":
+            return f"~|{self.side}_significand"
+        return f"{self.side}_{flag}" if self.format.element.has_nan else "1'b0"
 
     def _sign_bit(self) -> str:
         return f"assign {self.side}_negative = {self.side}_code[{self.format.element.bits - 1}];\n"
@@ -112,12 +104,15 @@ class Operand:
             "SUBNORMALS": int(element.subnormals),
             "SPECIALS": _SPECIALS[element.specials],
         }
-        connections = {"code": f"{self.side}_code[{element.bits - 2}:0]"}
-        connections |= {port: f"{self.side}_{port}" for port in ("significand", "exponent", "nan", "infinite")}
-        return instance("dm_decode_float", f"decode_{self.side}", parameters, connections)
+        names = ("significand", "exponent", "nan", "infinite")
+        connections = {"code": f"{self.side}_code[{element.bits - 2}:0]"} | {n: f"{self.side}_{n}" for n in names}
+        specials = f"wire {self.side}_nan, {self.side}_infinite;\n" if element.has_nan else ""
+        if not element.has_nan:
+            connections |= {"nan": "", "infinite": ""}
+        return specials + instance("dm_decode_float", f"decode_{self.side}", parameters, connections)
 
     def decode_scale(self) -> str:
-        """Declarations of `<side>_scale_exponent` and, for a float scale, `<side>_scale_significand`; "" without a scale."""
+        """Declarations of `<side>_scale_exponent`, and of `_scale_significand` for a float scale; "" if unscaled."""
         side, scale = self.side, self.format.scale
         if not self.format.has_unit_scale or scale is None:
             return ""

@@ -25,11 +25,15 @@ def ports(datapath: Datapath) -> list[Port]:
         Port("clear", "input", 1, "start anew from zero with this group; there is no reset"),
     ]
     for side, operand in (("activation", datapath.activation), ("weight", datapath.weight)):
-        found.append(Port(side, "input", lanes * operand.element.bits, f"{operand.name} codes, lane 0 in the low bits"))
+        found.append(
+            Port(side, "input", lanes * operand.element.bits, f"{operand.name} codes, {operand.element.bits} bits each")
+        )
     for side, operand in (("activation", datapath.activation), ("weight", datapath.weight)):
         if operand.has_unit_scale and operand.scale is not None:
             found.append(Port(f"{side}_scale", "input", operand.scale.bits, f"{operand.name} scale code of the group"))
     found.append(Port("accumulator", "output", datapath.register_bits, "the register"))
     if datapath.has_invalid_flag:
-        found.append(Port("invalid", "output", 1, "since the last clear a NaN or Inf came, which the register cannot hold"))
+        found.append(
+            Port("invalid", "output", 1, "a NaN or Inf, which the register cannot hold, came since the last clear")
+        )
     return found

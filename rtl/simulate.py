@@ -73,29 +73,40 @@ def run(
     fails, or compares nothing, and ConfigError where arrays do not fit the unit.
     """
     _check_tools()
+    _check_expected(datapath, stimulus, expected, expected_invalid)
     words = _port_words(datapath, stimulus)
-    if len(expected) != stimulus.cycles or (expected_invalid is None) == datapath.has_invalid_flag:
-        raise ConfigError(
-            f"{stimulus.cycles} stimulus cycles with {len(expected)} expected registers and expected_invalid "
-            f"{'missing' if expected_invalid is None else 'given'}; expected one register a cycle, and the invalid flags "
-            f"exactly where the unit has that output (here: {datapath.has_invalid_flag})"
-        )
     with tempfile.TemporaryDirectory(prefix="densimeter-") as folder:
         work = Path(folder)
         (work / "unit.v").write_text(verilog, encoding="utf-8")
         bench_model.save(work / "model.npz", words, np.asarray(expected, dtype=np.uint64), expected_invalid)
         report = _simulate(work, top)
-    if not report["compared"]:
-        raise ToolError(f"the simulation of {top} compared no vectors, which proves nothing; give at least one cycle")
+    if report["compared"] != stimulus.cycles:
+        raise ToolError(f"the simulation of {top} compared {report['compared']} vectors instead of {stimulus.cycles}")
     first = report["first"]
     mismatch = None if first is None else _describe(first, stimulus, expected, expected_invalid)
     return SimulationResult(report["compared"], report["mismatches"], mismatch)
 
 
+def _check_expected(
+    datapath: Datapath, stimulus: Stimulus, expected: NDArray[Any], expected_invalid: NDArray[np.bool_] | None
+) -> None:
+    if not stimulus.cycles:
+        raise ToolError("a simulation that compared no vectors would prove nothing; give at least one stimulus cycle")
+    if len(expected) != stimulus.cycles:
+        raise ConfigError(f"{len(expected)} expected registers for {stimulus.cycles} stimulus cycles; give one a cycle")
+    if (expected_invalid is not None) != datapath.has_invalid_flag:
+        given, wanted = ("missing", "give") if expected_invalid is None else ("given", "leave out")
+        raise ConfigError(
+            f"expected_invalid is {given}, but the unit says otherwise; {wanted} it for this pair of formats"
+        )
+
+
 def _check_tools() -> None:
     for program in ("iverilog", "vvp"):
         if shutil.which(program) is None:
-            raise ToolError(f"{program} was not found on PATH; install Icarus Verilog 11 or newer (apt install iverilog)")
+            raise ToolError(
+                f"{program} was not found on PATH; install Icarus Verilog 11 or newer: apt install iverilog"
+            )
     if importlib.util.find_spec("cocotb_tools") is None:
         raise ToolError("cocotb was not found; install it with: pip install 'densimeter[rtl]'")
 
@@ -106,7 +117,7 @@ def _port_words(datapath: Datapath, stimulus: Stimulus) -> dict[str, NDArray[np.
     first_only = np.arange(cycles) == 0
     clear = first_only if stimulus.clear is None else stimulus.clear
     enable = np.ones(cycles, dtype=bool) if stimulus.enable is None else stimulus.enable
-    if cycles and not (clear[0] and enable[0]):
+    if not (clear[0] and enable[0]):
         raise ConfigError("the first stimulus cycle must have clear and enable set, for the unit has no reset")
     given = {
         "en": enable,
@@ -139,13 +150,20 @@ def _simulate(work: Path, top: str) -> dict[str, Any]:
     from cocotb_tools.runner import get_runner
 
     log, report = work / "log.txt", work / "report.json"
-    environment = {"DENSIMETER_BENCH_MODEL": str(work / "model.npz"), "DENSIMETER_BENCH_REPORT": str(report)}
+    environment = {bench_model.MODEL_VARIABLE: str(work / "model.npz"), bench_model.REPORT_VARIABLE: str(report)}
     try:
         runner = get_runner("icarus")
         runner.build(
-            sources=[work / "unit.v"], hdl_toplevel=top, build_dir=work, timescale=("1ns", "1ps"), log_file=log, always=True
+            sources=[work / "unit.v"],
+            hdl_toplevel=top,
+            build_dir=work,
+            timescale=("1ns", "1ps"),
+            log_file=log,
+            always=True,
         )
-        runner.test(hdl_toplevel=top, test_module=_BENCH, build_dir=work, test_dir=work, log_file=log, extra_env=environment)
+        runner.test(
+            hdl_toplevel=top, test_module=_BENCH, build_dir=work, test_dir=work, log_file=log, extra_env=environment
+        )
     except (subprocess.SubprocessError, RuntimeError, SystemExit) as error:
         raise ToolError(f"the simulation of {top} failed: {error}\n{_tail(log)}") from error
     if not report.exists():

@@ -5,24 +5,26 @@ Stages hand these wires on: `negative`, `product` (per lane); `sum`, `sum_negati
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from densimeter.formats import (
-    AlignedAccumulator,
     Datapath,
     FixedAccumulator,
     FloatScale,
     Fp32Accumulator,
     IntAccumulator,
 )
-from densimeter.rtl.operand import Operand, instance, vector
+from densimeter.rtl.operand import Operand
+from densimeter.rtl.syntax import instance, vector
 
 _REGISTER = {"clk": "clk", "en": "en", "clear": "clear"}
+_SPECIALS: tuple[Literal["nan", "infinite", "zero"], ...] = ("nan", "infinite", "zero")
 
 
 def body(datapath: Datapath) -> str:
     """Every stage of the unit, in the order of the data."""
     unit = _Unit(datapath, Operand("activation", datapath.activation), Operand("weight", datapath.weight))
-    return "\n".join(stage.rstrip() + "\n" for stage in unit.stages() if stage)
+    return "\n".join(f"// {title}\n{text.rstrip()}\n" for title, text in unit.stages() if text)
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,15 @@ class _Unit:
     activation: Operand
     weight: Operand
 
-    def stages(self) -> list[str]:
+    def stages(self) -> list[tuple[str, str]]:
+        """Title and text of each stage; the text is empty where the formats do not need it."""
+        multiplied = [("Decode and multiply.", self.lanes()), ("NaN and Inf.", self.specials())]
         if self.rounds_product:
-            return [self.lanes(), self.specials(), self.round_product(), self.accumulate_fp32()]
-        summed = [self.lanes(), self.specials(), self.sum(), self.scale()]
-        accumulator = self.datapath.accumulator
-        if isinstance(accumulator, Fp32Accumulator):
-            return [*summed, self.round_sum(), self.accumulate_fp32()]
-        if isinstance(accumulator, IntAccumulator):
-            return [*summed, self.accumulate_int(accumulator), self.invalid_flag()]
-        if isinstance(accumulator, FixedAccumulator):
-            return [*summed, self.accumulate_fixed(accumulator), self.invalid_flag()]
-        return [*summed, self.accumulate_aligned(accumulator), self.invalid_flag()]
+            return [*multiplied, ("Round the product.", self.round_product()), ("Accumulate.", self.accumulate_fp32())]
+        scaled = [*multiplied, ("Add over the lanes.", self.sum()), ("Block scales.", self.scale())]
+        if isinstance(self.datapath.accumulator, Fp32Accumulator):
+            return [*scaled, ("Round the sum.", self.round_sum()), ("Accumulate.", self.accumulate_fp32())]
+        return [*scaled, ("Accumulate.", self.accumulate()), ("Remember NaN and Inf.", self.invalid_flag())]
 
     @property
     def operands(self) -> tuple[Operand, Operand]:
@@ -103,10 +102,9 @@ class _Unit:
         inside = [operand.decode() for operand in self.operands] if not self.twos_complement else []
         inside += [self._multiply(bits)]
         if self.element_specials:
-            names = [f"{o.side}_{flag}" for o in self.operands for flag in ("nan", "infinite", "zero")]
-            declared += "".join(f"wire {vector(lanes)} lane_{name};\n" for name in names)
-            inside += [f"wire {o.side}_zero = ~|{o.side}_significand;" for o in self.operands]
-            inside += [f"assign lane_{name}[lane] = {name};" for name in names]
+            specials = {f"lane_{o.side}_{flag}": o.special(flag) for o in self.operands for flag in _SPECIALS}
+            declared += "".join(f"wire {vector(lanes)} {name};\n" for name in specials)
+            inside += [f"assign {name}[lane] = {expression};" for name, expression in specials.items()]
         lines = "\n".join(inside).replace("\n", "\n    ")
         return (
             f"{declared}genvar lane;\ngenerate\nfor (lane = 0; lane < {lanes}; lane = lane + 1) begin : multiply\n"
@@ -116,9 +114,7 @@ class _Unit:
     def _multiply(self, bits: int) -> str:
         wide, narrow = self.wide_first
         if self.twos_complement:
-            return (
-                f"assign product[lane*{bits} +: {bits}] =\n    $signed({wide.slice()}) * $signed({narrow.slice()});"
-            )
+            return f"assign product[lane*{bits} +: {bits}] =\n    $signed({wide.slice()}) * $signed({narrow.slice()});"
         sign = "assign negative[lane] = activation_negative ^ weight_negative;\n"
         if self.rounds_product:
             return (
@@ -152,7 +148,7 @@ class _Unit:
         connections = {
             f"{letter}_{flag}": f"lane_{operand.side}_{flag}"
             for letter, operand in zip("ab", self.operands, strict=True)
-            for flag in ("nan", "infinite", "zero")
+            for flag in _SPECIALS
         }
         connections |= {"negative": "negative", "scale_nan": scale_nan}
         connections |= {name: name for name in ("nan", "infinite", "infinite_negative")}
@@ -166,7 +162,8 @@ class _Unit:
         return "wire group_negative = negative;\n" + self._convert(
             bits,
             leading_zeros=1 if normalized else bits - 1,
-            code_range=(sum(o.smallest_exponent for o in self.operands), sum(o.largest_exponent for o in self.operands)),
+            code_min=sum(operand.smallest_exponent for operand in self.operands),
+            code_max=sum(operand.largest_exponent for operand in self.operands),
             code_bits=self.exponent_sum_bits,
             offset=sum(operand.exponent_offset for operand in self.operands),
             connections={"magnitude": "product", "exponent_code": "product_exponent"},
@@ -223,7 +220,8 @@ class _Unit:
             + self._convert(
                 bits,
                 leading_zeros=max(bits - 1, 1),
-                code_range=(len(self.float_scales), self.datapath.largest_exponent_code),
+                code_min=len(self.float_scales),
+                code_max=self.datapath.largest_exponent_code,
                 code_bits=self.code_bits,
                 offset=self.datapath.exponent_offset,
                 connections={"magnitude": "scaled_magnitude", "exponent_code": "exponent_code"},
@@ -235,7 +233,8 @@ class _Unit:
         bits: int,
         *,
         leading_zeros: int,
-        code_range: tuple[int, int],
+        code_min: int,
+        code_max: int,
         code_bits: int,
         offset: int,
         connections: dict[str, str],
@@ -244,8 +243,8 @@ class _Unit:
             "MAGNITUDE_BITS": bits,
             "LEADING_ZEROS": leading_zeros,
             "CODE_BITS": code_bits,
-            "CODE_MIN": code_range[0],
-            "CODE_MAX": code_range[1],
+            "CODE_MIN": code_min,
+            "CODE_MAX": code_max,
             "EXPONENT_OFFSET": offset,
             "FLUSH": self.flush,
         }
@@ -266,7 +265,16 @@ class _Unit:
         }
         return instance("dm_accumulate_fp32", "accumulate", {"FLUSH": self.flush}, connections)
 
-    def accumulate_int(self, accumulator: IntAccumulator) -> str:
+    def accumulate(self) -> str:
+        """A register of any kind but binary32."""
+        accumulator = self.datapath.accumulator
+        if isinstance(accumulator, IntAccumulator):
+            return self._accumulate_int(accumulator)
+        if isinstance(accumulator, FixedAccumulator):
+            return self._accumulate_fixed(accumulator)
+        return self._accumulate_aligned()
+
+    def _accumulate_int(self, accumulator: IntAccumulator) -> str:
         parameters = {
             "SUM_BITS": self.datapath.sum_bits,
             "ACCUMULATOR_BITS": accumulator.bits,
@@ -275,7 +283,7 @@ class _Unit:
         connections = {"valid": self._valid, "sum": "sum", "accumulator": "accumulator"}
         return instance("dm_accumulate_int", "accumulate", parameters, _REGISTER | connections)
 
-    def accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
+    def _accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
         parameters = {
             "SUM_BITS": self.datapath.scaled_sum_bits,
             "CODE_BITS": self.code_bits,
@@ -286,11 +294,11 @@ class _Unit:
             "dm_accumulate_fixed", "accumulate", parameters, self._scaled_connections()
         )
 
-    def accumulate_aligned(self, accumulator: AlignedAccumulator) -> str:
+    def _accumulate_aligned(self) -> str:
         parameters = {
             "SUM_BITS": self.datapath.scaled_sum_bits,
             "CODE_BITS": self.code_bits,
-            "SIGNIFICAND_BITS": accumulator.bits,
+            "SIGNIFICAND_BITS": self.datapath.register_bits - self.datapath.accumulator_exponent_bits,
             "EXPONENT_BITS": self.datapath.accumulator_exponent_bits,
         }
         return self._scaled_signed() + instance(

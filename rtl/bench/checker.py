@@ -19,9 +19,9 @@ class Checker:
 
     def check(self, cycle: int, outputs: Outputs) -> None:
         self._compared += 1
-        invalid = self._model.expected_invalid
-        agrees = outputs.register == self._model.expected[cycle] and (invalid is None or outputs.invalid == invalid[cycle])
-        if agrees:
+        flags = self._model.expected_invalid
+        invalid = None if flags is None else flags[cycle]
+        if outputs.register == self._model.expected[cycle] and outputs.invalid == invalid:
             return
         self._mismatches += 1
         if self._first is None:

@@ -10,11 +10,8 @@ from cocotb.triggers import FallingEdge
 
 from densimeter.rtl.bench.checker import Checker
 from densimeter.rtl.bench.driver import Driver
-from densimeter.rtl.bench.model import load
+from densimeter.rtl.bench.model import MODEL_VARIABLE, REPORT_VARIABLE, load
 from densimeter.rtl.bench.monitor import Monitor
-
-MODEL_VARIABLE = "DENSIMETER_BENCH_MODEL"
-REPORT_VARIABLE = "DENSIMETER_BENCH_REPORT"
 
 
 @cocotb.test()

@@ -24,5 +24,6 @@ class Monitor:
 
 
 def _known(port: Any) -> int | None:
-    value = port.value
-    return int(value) if value.is_resolvable else None
+    # Through the text: a cocotb array looks at its bits one by one, in Python.
+    bits = str(port.value)
+    return None if set(bits) - {"0", "1"} else int(bits, 2)

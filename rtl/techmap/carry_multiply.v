@@ -7,8 +7,9 @@
 //     sum[i] = (sum[i-1] >> 2) + d[i] * x                      a negative d*x is ~(|d|*x) with the chain's carry-in set
 // A slice of a 7-series chain takes one operand straight and a six-input LUT: `sum` is the straight one, and the LUT
 // holds the choice of the multiple of x (2 inputs, or 5) as well as the exclusive or of the addition. So a row costs one
-// LUT a bit: about n*m LUTs in radix 2, n*m/2 in radix 4. Radix 2 is what vendor tools infer; radix 4 is the best known:
-// E. G. Walters, "Array Multipliers for High Throughput in Xilinx FPGAs with 6-Input LUTs", Computers 5(4), 2016.
+// LUT a bit: about n*m LUTs in radix 2, n*m/2 in radix 4. The circuit of radix 4 is that of E. G. Walters, "Array
+// Multipliers for High Throughput in Xilinx FPGAs with 6-Input LUTs", Computers 5(4):20, 2016, which reports 42 to 52 %
+// fewer LUTs than the vendor's multipliers; radix 2 is therefore near those.
 
 `default_nettype none
 

@@ -46,11 +46,11 @@ module dm_accumulate_aligned #(
     wire                             overflow = total[SIGNIFICAND_BITS] ^ total[SIGNIFICAND_BITS-1];
 
     always @(posedge clk)
-        if (en) begin
+        if (en && (valid || clear)) begin
             if (valid) begin
                 significand <= overflow ? total[SIGNIFICAND_BITS:1] : total[SIGNIFICAND_BITS-1:0];
                 exponent    <= (group_larger ? group_exponent : exponent) + overflow;
-            end else if (clear) begin
+            end else begin
                 significand <= {SIGNIFICAND_BITS{1'b0}};
                 exponent    <= {EXPONENT_BITS{1'b0}};
             end

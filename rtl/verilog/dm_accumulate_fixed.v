@@ -22,15 +22,17 @@ module dm_accumulate_fixed #(
     localparam SHIFT_MAX  = FRACTION + ACCUMULATOR_BITS - 1;
     localparam SHIFT_BITS = $clog2(SHIFT_MAX + 1);
     localparam WIDE_BITS  = SUM_BITS + SHIFT_MAX;
-    // Both ends of code + SHIFT_OFFSET + FRACTION fit beside a sign.
-    localparam OFFSET_BITS = $clog2((SHIFT_OFFSET < 0 ? -SHIFT_OFFSET : SHIFT_OFFSET) + FRACTION + 1);
-    localparam TOTAL_BITS  = (CODE_BITS > OFFSET_BITS ? CODE_BITS : OFFSET_BITS) + 2;
-    localparam signed [TOTAL_BITS-1:0] OFFSET = SHIFT_OFFSET + FRACTION;
+    // Codes below LOWEST_CODE count as it, which leaves a distance of 0. Clamping them ahead of the subtraction keeps
+    // logic out of the way between its carry chain and the shifter.
+    localparam OFFSET      = SHIFT_OFFSET + FRACTION;
+    localparam LOWEST_CODE = OFFSET < 0 ? -OFFSET : 0;
+    localparam OFFSET_SIZE = OFFSET < 0 ? -OFFSET : OFFSET;
+    localparam TOTAL_BITS  = $clog2(OFFSET_SIZE + (1 << CODE_BITS) + SHIFT_MAX) + 1;
 
-    wire signed [TOTAL_BITS-1:0] shift    = $signed({1'b0, exponent_code}) + OFFSET;
-    wire                         below    = shift[TOTAL_BITS-1];
-    wire                         too_far  = !below && shift > SHIFT_MAX;
-    wire [SHIFT_BITS-1:0]        distance = below ? {SHIFT_BITS{1'b0}} : shift[SHIFT_BITS-1:0];
+    wire [TOTAL_BITS-1:0] code     = exponent_code < LOWEST_CODE ? LOWEST_CODE : exponent_code;
+    wire [TOTAL_BITS-1:0] shift    = OFFSET + code;
+    wire [SHIFT_BITS-1:0] distance = shift[SHIFT_BITS-1:0];
+    wire                  too_far  = shift > SHIFT_MAX;
 
     wire signed [WIDE_BITS-1:0] wide    = sum;
     wire signed [WIDE_BITS-1:0] shifted = wide <<< distance;
@@ -46,10 +48,10 @@ module dm_accumulate_fixed #(
     wire overflow = out_of_reach || total[ACCUMULATOR_BITS:ACCUMULATOR_BITS-1] != {2{total[ACCUMULATOR_BITS+1]}};
 
     always @(posedge clk)
-        if (en) begin
+        if (en && (valid || clear)) begin
             if (valid)
                 accumulator <= overflow ? {negative, {(ACCUMULATOR_BITS-1){~negative}}} : total[ACCUMULATOR_BITS-1:0];
-            else if (clear)
+            else
                 accumulator <= {ACCUMULATOR_BITS{1'b0}};
         end
 endmodule

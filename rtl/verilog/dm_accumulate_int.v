@@ -29,9 +29,9 @@ module dm_accumulate_int #(
     endgenerate
 
     always @(posedge clk)
-        if (en) begin
+        if (en && (valid || clear)) begin
             if (valid) accumulator <= next;
-            else if (clear) accumulator <= {ACCUMULATOR_BITS{1'b0}};
+            else accumulator <= {ACCUMULATOR_BITS{1'b0}};
         end
 endmodule
 `default_nettype wire

@@ -1,7 +1,7 @@
 // Product of two magnitudes as a fixed-point integer: the significands are multiplied, then shifted by their exponents.
 `default_nettype none
 module dm_product #(
-    parameter A_BITS          = 5,  // width of the first significand; the wider one makes the fewer multiplier rows
+    parameter A_BITS          = 5,  // width of the first significand; a multiplier has a row for every bit of the second
     parameter B_BITS          = 5,  // width of the second significand
     parameter A_EXPONENT_BITS = 1,  // width of the first exponent
     parameter B_EXPONENT_BITS = 1,  // width of the second exponent
@@ -14,14 +14,31 @@ module dm_product #(
     input  wire [B_EXPONENT_BITS-1:0] b_exponent,
     output wire [PRODUCT_BITS-1:0]    magnitude
 );
-    // One bit more than the wider exponent holds any sum of two.
-    localparam SHIFT_BITS = (A_EXPONENT_BITS > B_EXPONENT_BITS ? A_EXPONENT_BITS : B_EXPONENT_BITS) + 1;
     // Every bit above the largest product is zero, so no more need be computed.
     localparam WIDE_BITS = PRODUCT_BITS + DROP;
+    // One bit more than the wider exponent holds any sum of two.
+    localparam SHIFT_BITS = (A_EXPONENT_BITS > B_EXPONENT_BITS ? A_EXPONENT_BITS : B_EXPONENT_BITS) + 1;
+    // Two elements as small as E2M1 are so few inputs that each product bit is one look-up table, unless the carry chains
+    // of a multiplier or an adder stand in between.
+    localparam TINY = A_BITS + B_BITS <= 4 && A_EXPONENT_BITS + B_EXPONENT_BITS <= 4;
 
-    wire [A_BITS+B_BITS-1:0] significand = a * b;
-    wire [SHIFT_BITS-1:0]    shift       = a_exponent + b_exponent;
-    wire [WIDE_BITS-1:0]     wide        = {{WIDE_BITS{1'b0}}, significand} << shift;
+    wire [WIDE_BITS-1:0] wide;
+    generate
+        if (TINY) begin : look_up
+            reg [A_BITS+B_BITS-1:0] significand;
+            integer i;
+            always @* begin
+                significand = 0;
+                for (i = 0; i < (1 << (A_BITS + B_BITS)); i = i + 1)
+                    if ({a, b} == i) significand = (i >> B_BITS) * (i & ((1 << B_BITS) - 1));
+            end
+            assign wide = ({{WIDE_BITS{1'b0}}, significand} << a_exponent) << b_exponent;
+        end else begin : multiply
+            wire [A_BITS+B_BITS-1:0] significand = a * b;
+            wire [SHIFT_BITS-1:0]    shift       = a_exponent + b_exponent;
+            assign wide = {{WIDE_BITS{1'b0}}, significand} << shift;
+        end
+    endgenerate
 
     assign magnitude = wide[WIDE_BITS-1:DROP];
 endmodule

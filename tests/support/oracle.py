@@ -9,14 +9,17 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
+
+import numpy as np
 
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
 
-FLOAT32 = FloatElement(8, 23, 127, specials="ieee")
 TWO = Fraction(2)
+FLOAT32_OVERFLOW = TWO**128
+INFINITY_BITS = 0x7F800000
 
 
 @lru_cache(maxsize=1 << 17)
@@ -55,38 +58,51 @@ def _float_worth(element: FloatElement, magnitude: int) -> Fraction:
     return TWO ** (field - element.bias) * (1 + fraction)
 
 
-@cache
-def ladder(element: Element) -> Sequence[int]:
-    """Codes of the finite values in ascending order, each value once.
+def rungs(element: Element) -> range:
+    """The ladder of finite values: its rungs, in ascending order, each value once.
 
-    Magnitudes only, without the sign bit, where the sign stands apart.
+    Magnitudes only where the sign stands apart; two's complement climbs from its most negative value.
     """
+    half = 1 << (element.bits - 1)
     match element:
-        case IntElement(bits=bits, encoding="twos_complement", symmetric=symmetric):
-            half = 1 << (bits - 1)
-            return [*range(half + symmetric, 2 * half), *range(half)]
+        case IntElement(encoding="twos_complement", symmetric=symmetric):
+            return range(-half + symmetric, half)
         case FloatElement(hidden_bit=False, mantissa_bits=mantissa_bits):
-            # A significand in the lower half of its range has the same value one exponent below, where there is one.
-            codes = range(1 << (element.bits - 1))
-            return [c for c in codes if c < 1 << mantissa_bits or c >> (mantissa_bits - 1) & 1]
+            return range((half + (1 << mantissa_bits)) // 2)
         case FloatElement(specials=specials, mantissa_bits=mantissa_bits):
-            reserved = {"none": 0, "nan": 1, "ieee": 1 << mantissa_bits}[specials]
-            return range((1 << (element.bits - 1)) - reserved)
-        case _:
-            return range(1 << (element.bits - 1))
+            return range(half - {"none": 0, "nan": 1, "ieee": 1 << mantissa_bits}[specials])
+    return range(half)
+
+
+def code_at(element: Element, rung: int) -> int:
+    """The code on a rung. Without a hidden bit, of all codes of one value the one with the smallest exponent."""
+    match element:
+        case IntElement(bits=bits, encoding="twos_complement"):
+            return rung % (1 << bits)
+        case FloatElement(hidden_bit=False, mantissa_bits=mantissa_bits) if rung >> mantissa_bits:
+            half = 1 << (mantissa_bits - 1)
+            field, significand = divmod(rung, half)
+            return (field - 1) << mantissa_bits | half + significand
+    return rung
 
 
 def largest(element: Element) -> Fraction:
     """The largest finite value."""
-    return Fraction(value(element, ladder(element)[-1]))
+    return _worth_at(element, rungs(element)[-1])
 
 
 def nearest(element: Element, wanted: Fraction) -> int:
-    """The code on the ladder whose value is nearest to `wanted`; of two equally near ones, the even code."""
-    codes = ladder(element)
-    above = bisect_left(codes, wanted, key=lambda code: Fraction(value(element, code)))
-    candidates = codes[max(above - 1, 0) : above + 1]
-    return min(candidates, key=lambda code: (abs(Fraction(value(element, code)) - wanted), code & 1))
+    """The code whose value is nearest; half-way between two, the one that is an even multiple of the step between them."""
+    ladder = rungs(element)
+    above = min(bisect_left(ladder, wanted, key=lambda rung: _worth_at(element, rung)), len(ladder) - 1)
+    lower, upper = (_worth_at(element, ladder[i]) for i in (max(above - 1, 0), above))
+    middle = (lower + upper) / 2
+    up = wanted > middle or (wanted == middle and lower % (2 * (upper - lower) or 1) != 0)
+    return code_at(element, ladder[above if up else max(above - 1, 0)])
+
+
+def _worth_at(element: Element, rung: int) -> Fraction:
+    return Fraction(value(element, code_at(element, rung)))
 
 
 def encode(element: Element, wanted: Fraction, negative: bool, *, infinities: bool = False) -> int:
@@ -99,7 +115,7 @@ def encode(element: Element, wanted: Fraction, negative: bool, *, infinities: bo
             return sign | _nearest_power(element, wanted)
         case FloatElement(mantissa_bits=mantissa_bits, hidden_bit=hidden_bit, subnormals=subnormals):
             if infinities and wanted >= largest(element) + _top_step(element) / 2:
-                return sign | ladder(element)[-1] + 1
+                return sign | len(rungs(element))
             if hidden_bit and not subnormals:
                 full = FloatElement(element.exponent_bits, mantissa_bits, element.bias, specials=element.specials)
                 code = nearest(full, wanted)
@@ -108,31 +124,49 @@ def encode(element: Element, wanted: Fraction, negative: bool, *, infinities: bo
 
 
 def _top_step(element: FloatElement) -> Fraction:
-    codes = ladder(element)
-    return Fraction(value(element, codes[-1])) - Fraction(value(element, codes[-2]))
+    top = rungs(element)[-1]
+    return _worth_at(element, top) - _worth_at(element, top - 1)
 
 
 def _nearest_power(element: LogElement, wanted: Fraction) -> int:
     """The nearest exponent: the step from k to k+1 lies at 2**(k+1/2), compared through squares."""
-    field = 0
-    while field < (1 << element.exponent_bits) - 1 and wanted**2 > TWO ** (2 * (field - element.bias) + 1):
-        field += 1
+    field, square, threshold = 0, wanted**2, TWO ** (1 - 2 * element.bias)
+    while field < (1 << element.exponent_bits) - 1 and square > threshold:
+        field, threshold = field + 1, 4 * threshold
     return field
 
 
 @lru_cache(maxsize=1 << 16)
 def to_float32(exact: Fraction) -> float:
-    """An exact number rounded once to float32, nearest even; +0 for zero."""
-    return value(FLOAT32, encode(FLOAT32, abs(exact), exact < 0, infinities=True))
+    """An exact number rounded once to float32, nearest even; +0 for zero.
+
+    The processor's conversion rounds twice, so that its result is one of three candidates.
+    """
+    guess = int(_float32_bits(float(min(abs(exact), FLOAT32_OVERFLOW))))
+    candidates = range(max(guess - 1, 0), min(guess + 1, INFINITY_BITS) + 1)
+    bits = min(candidates, key=lambda c: (abs(_float32_worth(c) - abs(exact)), c & 1))
+    magnitude = math.inf if bits == INFINITY_BITS else float(_float32_worth(bits))
+    return -magnitude if exact < 0 else magnitude
 
 
+def _float32_bits(x: float) -> np.uint32:
+    with np.errstate(over="ignore"):
+        return np.float32(x).view(np.uint32)
+
+
+def _float32_worth(bits: int) -> Fraction:
+    """Infinity counts as the power of two that would follow the largest number."""
+    return FLOAT32_OVERFLOW if bits == INFINITY_BITS else Fraction(float(np.uint32(bits).view(np.float32)))
+
+
+@lru_cache(maxsize=1 << 16)
 def floor_log2(positive: Fraction) -> int:
     """The k with 2**k <= positive < 2**(k+1), by trying."""
-    k = 0
-    while TWO**k > positive:
-        k -= 1
-    while TWO ** (k + 1) <= positive:
-        k += 1
+    k, power = 0, Fraction(1)
+    while power > positive:
+        k, power = k - 1, power / 2
+    while 2 * power <= positive:
+        k, power = k + 1, 2 * power
     return k
 
 
@@ -202,13 +236,13 @@ def nan_scale_code(scale: Scale | None) -> int | None:
 def _nan_code(element: FloatElement) -> int:
     """The one NaN of OCP E4M3, the quiet one of IEEE 754; without the sign bit."""
     if element.specials == "nan":
-        return ladder(element)[-1] + 1
-    return ladder(element)[-1] + 1 + (1 << (element.mantissa_bits - 1))
+        return len(rungs(element))
+    return len(rungs(element)) + (1 << (element.mantissa_bits - 1))
 
 
 def _magnitude(v: float) -> Fraction:
     """An infinity counts as the power of two above float32, so that it saturates; a NaN counts as nothing."""
-    return Fraction(0) if math.isnan(v) else TWO**128 if math.isinf(v) else abs(Fraction(v))
+    return Fraction(0) if math.isnan(v) else FLOAT32_OVERFLOW if math.isinf(v) else abs(Fraction(v))
 
 
 def _encode_value(v: float, unit: Fraction, fmt: BlockFormat) -> int:
