@@ -1,12 +1,15 @@
 """What a multiply-accumulate unit costs: its Verilog's synthesis results, a flow and a cell library at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from densimeter.formats import Datapath
 from densimeter.hwmodels.characterization.characterize import Target, characterize, identify
 from densimeter.hwmodels.characterization.record import Record
 from densimeter.hwmodels.characterization.store import Store
+from densimeter.rtl import yosys
 from densimeter.rtl.emit import EmittedModule, emit
 from densimeter.rtl.liberty import Library
 from densimeter.rtl.synthesize import CellResult, Flow, LutResult
@@ -39,12 +42,12 @@ class UnitCost:
 
 @dataclass(frozen=True)
 class Job:
-    """One synthesis: a flow, and an FPGA or a cell library."""
+    """One synthesis: a unit's Verilog, a flow, and an FPGA or a cell library."""
 
+    datapath: Datapath
     module: EmittedModule
     flow: Flow
     target: Target
-    unit: Mapping[str, str | int]
 
     @property
     def can_synthesize(self) -> bool:
@@ -59,7 +62,8 @@ class Job:
         if not self.can_synthesize:
             return Store().lookup(self.key)
         name, text = self.module.name, self.module.text
-        return characterize(text, name, self.flow, self.target, unit=self.unit, fresh=fresh)
+        unit = describe(self.datapath)
+        return characterize(text, name, self.flow, self.target, unit=unit, fresh=fresh)
 
     @property
     def key(self) -> str:
@@ -69,32 +73,39 @@ class Job:
 
 def jobs(datapath: Datapath, flows: Iterable[Flow], libraries: Iterable[Library]) -> Iterator[Job]:
     """The syntheses behind a unit's cost."""
-    module, unit = emit(datapath), describe(datapath)
-    yield from (Job(module, flow, "xc7", unit) for flow in flows)
-    yield from (Job(module, CELL_FLOW, library, unit) for library in libraries)
+    module = emit(datapath)
+    yield from (Job(datapath, module, flow, "xc7") for flow in flows)
+    yield from (Job(datapath, module, CELL_FLOW, library) for library in libraries)
 
 
-def unit_cost(
-    datapath: Datapath, flows: Iterable[Flow], libraries: Iterable[Library], *, fresh: bool = False
-) -> UnitCost:
-    """Cost of a unit, from the records or by synthesis.
+def run_jobs(planned: Sequence[Job], *, fresh: bool = False) -> Iterator[tuple[Job, Record | None]]:
+    """Every job with its record, in the order in which they finish, as many at a time as there are processors.
 
-    `fresh` synthesises anew whatever is on record. A library that is neither on record nor installed is left out; the
-    LUT flows must all be had. Raises ToolError where a synthesis is needed and pyosys is missing or fails.
+    An interruption stops the syntheses under way and records none of them; those finished before stay on record.
     """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = {pool.submit(job.record, fresh=fresh): job for job in planned}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            yosys.stop_all()
+            raise
+
+
+def unit_cost(lanes: int, records: Iterable[Record | None]) -> UnitCost:
+    """The cost of a unit with these records; None stands for what could not be had."""
     luts: dict[str, LutResult] = {}
     cells: dict[str, CellResult] = {}
     tool = ""
-    for job in jobs(datapath, flows, libraries):
-        record = job.record(fresh=fresh)
-        if record is None:
-            continue
+    for record in filter(None, records):
         tool = record.identity.tool
         if isinstance(record.result, LutResult):
             luts[record.identity.flow] = record.result
         else:
             cells[record.identity.target] = record.result
-    return UnitCost(datapath.lanes, luts, cells, tool)
+    return UnitCost(lanes, luts, cells, tool)
 
 
 def describe(datapath: Datapath) -> dict[str, str | int]:

@@ -4,7 +4,6 @@ Imports only `densimeter.formats` and never calls a model: what a page shows is 
 """
 
 from densimeter.reports.density import to_csv, to_markdown, to_terminal
-from densimeter.reports.files import write_text
 from densimeter.reports.page import density_page
 from densimeter.reports.row import QUANTITIES, TRUST, Cost, DensityRow, DensityTable, Published
 from densimeter.reports.scatter import density_figure
@@ -21,5 +20,4 @@ __all__ = [
     "to_csv",
     "to_markdown",
     "to_terminal",
-    "write_text",
 ]

@@ -1,4 +1,5 @@
-"""The machine and the choice (floor 4): configuration, workloads, evaluation, exploration, command line.
+"""Floor 4: what users run. YAML in, design points evaluated on all floors below, result rows and reports out."""
 
-The only floor that imports all the others.
-"""
+from densimeter.simulator.evaluate import evaluate
+
+__all__ = ["evaluate"]

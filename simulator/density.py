@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from densimeter.formats import BlockFormat, Datapath
-from densimeter.hwmodels.mac import Job, UnitCost, jobs, unit_cost
+from densimeter.hwmodels.characterization.record import Record
+from densimeter.hwmodels.characterization.store import Store
+from densimeter.hwmodels.mac import Job, UnitCost, jobs, run_jobs, unit_cost
 from densimeter.hwmodels.published import published_figures
 from densimeter.reports import Cost, DensityRow, DensityTable, Published
 from densimeter.rtl.liberty import Library, find_library
@@ -43,10 +45,7 @@ def density_table(config: DensityConfig, *, fresh: bool, track: Track) -> Densit
     libraries = [find_library(name) for name in config.libraries]
     workload = load(config.workload_path) if config.workload_path else minilm.load(config.max_tokens)
     quality = Quality(workload)
-    costs = {
-        datapath: unit_cost(datapath, config.flows, libraries, fresh=fresh)
-        for datapath in track(datapaths(config), "synthesis results", len(datapaths(config)))
-    }
+    costs = _costs(config, libraries, fresh, track)
     baselines = {name: costs[unit.datapath()] for name, unit in config.baselines}
     rows = tuple(
         _row(unit, costs[unit.datapath()], baselines, quality)
@@ -66,17 +65,26 @@ def density_table(config: DensityConfig, *, fresh: bool, track: Track) -> Densit
     )
 
 
-def datapaths(config: DensityConfig) -> list[Datapath]:
-    """Every distinct unit of the table, baselines first."""
+def synthesis_jobs(config: DensityConfig, libraries: Iterable[Library]) -> list[Job]:
+    """Every synthesis behind the table, the units of the baselines first."""
     units = [unit for _, unit in config.baselines] + list(config.units)
-    return list(dict.fromkeys(unit.datapath() for unit in units))
+    distinct = dict.fromkeys(unit.datapath() for unit in units)
+    return [job for datapath in distinct for job in jobs(datapath, config.flows, libraries)]
 
 
-def synthesis_jobs(config: DensityConfig) -> Iterator[Job]:
-    """Every synthesis behind the table."""
-    libraries: list[Library] = [find_library(name) for name in config.libraries]
-    for datapath in datapaths(config):
-        yield from jobs(datapath, config.flows, libraries)
+def keep_records(config: DensityConfig) -> None:
+    """Make the results behind this table, and no others, the ones that ship with the package."""
+    libraries = [find_library(name) for name in config.libraries]
+    Store().export(job.key for job in synthesis_jobs(config, libraries))
+
+
+def _costs(config: DensityConfig, libraries: Iterable[Library], fresh: bool, track: Track) -> dict[Datapath, UnitCost]:
+    planned = synthesis_jobs(config, libraries)
+    found = dict(track(run_jobs(planned, fresh=fresh), "synthesis results", len(planned)))
+    records: dict[Datapath, list[Record | None]] = {}
+    for job in planned:
+        records.setdefault(job.datapath, []).append(found[job])
+    return {datapath: unit_cost(datapath.lanes, found) for datapath, found in records.items()}
 
 
 class Quality:

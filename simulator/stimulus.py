@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from densimeter.formats import BlockFormat, Datapath, FloatScale
+from densimeter.formats import BlockFormat, Datapath, FloatElement, FloatScale
 from densimeter.rtl.simulate import Stimulus
 
 EXHAUSTIVE_BITS = 12
@@ -14,6 +14,7 @@ EXHAUSTIVE_SINGLE_LANE_BITS = 16
 """...or this many on a single lane (two 8-bit elements)."""
 
 _CLEAR_SHARE, _ENABLE_SHARE = 0.05, 0.9
+_WIDE_EXPONENT_BITS = 5
 
 
 def is_exhaustive(datapath: Datapath) -> bool:
@@ -76,9 +77,19 @@ def _corner_codes(fmt: BlockFormat) -> NDArray[np.int64]:
 
 
 def _random(datapath: Datapath, count: int, rng: np.random.Generator) -> Codes:
-    shape = (count, datapath.lanes)
-    a, w = (rng.integers(0, 1 << f.element.bits, shape, dtype=np.uint32) for f in datapath.operands)
+    a, w = (_random_codes(f, (count, datapath.lanes), rng) for f in datapath.operands)
     return a, w
+
+
+def _random_codes(fmt: BlockFormat, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint32]:
+    """Any code; of floats with a wide exponent, half come from binades near one, where sums cancel and round."""
+    element = fmt.element
+    codes = rng.integers(0, 1 << element.bits, shape, dtype=np.uint32)
+    if not isinstance(element, FloatElement) or element.exponent_bits < _WIDE_EXPONENT_BITS:
+        return codes
+    field_mask = ((1 << element.exponent_bits) - 1) << element.mantissa_bits
+    near_one = np.clip(rng.normal(element.bias, 3, shape), 0, element.largest_exponent_field).astype(np.uint32)
+    return np.where(rng.random(shape) < 0.5, codes & ~np.uint32(field_mask) | near_one << element.mantissa_bits, codes)
 
 
 def _scale_codes(fmt: BlockFormat, count: int, rng: np.random.Generator) -> NDArray[np.uint32]:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from densimeter.formats import ConfigError
 from densimeter.simulator.commands.output import JsonOption, console, print_json, shown_path, track
 from densimeter.simulator.schema.density import DensityConfig
 from densimeter.simulator.schema.document import Document, parse, read, validate
@@ -28,28 +27,28 @@ def density(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Synthesise everything again instead of using records.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Keep exactly this table's synthesis results in the package (for developers)."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print the density table: what each format's arithmetic costs, what it stores, what it does to real numbers."""
+    from densimeter.formats.files import write_text
     from densimeter.reports import to_csv, to_markdown, to_terminal
-    from densimeter.reports.files import write_text
     from densimeter.reports.page import density_page
-    from densimeter.simulator.density import density_table
+    from densimeter.simulator.density import density_table, keep_records
 
     config = validate(_document(config_path), DensityConfig)
     if tensors is not None:
         config = config.model_copy(update={"workload": tensors})
     table = density_table(config, fresh=fresh, track=track)
+    if record:
+        keep_records(config)
     if as_json:
         print_json(table.to_json())
         return
     console.print(to_terminal(table, console.width))
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{output}: cannot be made ({error.strerror}); expected a folder that can be written"
-        ) from error
     write_text(output / "density.csv", to_csv(table))
     write_text(output / "density.md", to_markdown(table))
     write_text(output / "density.html", density_page(table))

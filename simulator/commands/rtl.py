@@ -47,14 +47,13 @@ def run_emit(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for MODULE.v; default: print.")] = None,
 ) -> None:
     """Write the unit as one self-contained Verilog file."""
-    from densimeter.reports.files import write_text
+    from densimeter.formats.files import write_text
     from densimeter.rtl.emit import emit
 
     module = emit(_datapath(activation, weight, lanes, accumulator))
     if output is None:
         typer.echo(module.text)
         return
-    output.mkdir(parents=True, exist_ok=True)
     path = output / f"{module.name}.v"
     write_text(path, module.text)
     console.print(f"wrote {shown_path(path)}")
@@ -117,7 +116,7 @@ def run_synth(
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise the unit: 7-series LUTs in every flow, and cell area and period in the libraries found."""
-    from densimeter.hwmodels.mac import jobs
+    from densimeter.hwmodels.mac import jobs, run_jobs
     from densimeter.rtl.emit import module_name
     from densimeter.rtl.liberty import find_library, known_libraries
     from densimeter.rtl.synthesize import LUT_FLOWS
@@ -125,8 +124,8 @@ def run_synth(
     datapath = _datapath(activation, weight, lanes, accumulator)
     chosen = [find_library(name) for name in liberty] if liberty else list(known_libraries())
     planned = list(jobs(datapath, LUT_FLOWS, chosen))
-    found = (job.record(fresh=fresh) for job in track(planned, "synthesis", len(planned)))
-    records = [record for record in found if record is not None]
+    found = {job: record for job, record in track(run_jobs(planned, fresh=fresh), "synthesis", len(planned)) if record}
+    records = [found[job] for job in planned if job in found]
     if as_json:
         print_json({**_unit(datapath), "records": [asdict(record) for record in records]})
         return

@@ -92,7 +92,7 @@ def largest(element: Element) -> Fraction:
 
 
 def nearest(element: Element, wanted: Fraction) -> int:
-    """The code whose value is nearest; half-way between two, the one that is an even multiple of the step between them."""
+    """The code whose value is nearest; between two equally near, the one that is an even multiple of their distance."""
     ladder = rungs(element)
     above = min(bisect_left(ladder, wanted, key=lambda rung: _worth_at(element, rung)), len(ladder) - 1)
     lower, upper = (_worth_at(element, ladder[i]) for i in (max(above - 1, 0), above))
@@ -106,7 +106,7 @@ def _worth_at(element: Element, rung: int) -> Fraction:
 
 
 def encode(element: Element, wanted: Fraction, negative: bool, *, infinities: bool = False) -> int:
-    """The code of a magnitude and a sign, which a zero has too; overflow saturates or, with `infinities`, goes there."""
+    """The code of a magnitude and a sign, which zeros have too; overflow saturates or, with `infinities`, goes there."""
     sign = negative << (element.bits - 1)
     match element:
         case IntElement(encoding="twos_complement"):

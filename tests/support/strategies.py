@@ -1,6 +1,7 @@
 """What Hypothesis draws: float32 numbers of every bit pattern, and number formats that no catalog holds."""
 
 import math
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from densimeter.formats import (
     derive,
 )
 
-# Where decisions change: zeros, the smallest and largest numbers, powers of two and their neighbours, ties of short significands.
+# Where decisions change: zeros, the smallest and largest numbers, powers of two and their neighbours, short ties.
 _POWERS = np.ldexp(np.float32(1), np.arange(-149, 128, 3)).astype(np.float32)
 _CORNERS = [
     0.0,
@@ -32,7 +33,7 @@ _CORNERS = [
 
 
 def float32s(*, nan: bool = True) -> st.SearchStrategy[float]:
-    """float32 numbers: any bit pattern, infinities and (with `nan`) NaN included, and corners more often than chance."""
+    """float32 numbers of any bit pattern, infinities and (with `nan`) NaN included; corners more often than chance."""
     any_bits = st.integers(0, 2**32 - 1).map(lambda bits: float(np.uint32(bits).view(np.float32)))
     signed_corners = st.sampled_from(_CORNERS).flatmap(lambda corner: st.sampled_from((corner, -corner)))
     drawn = st.one_of(signed_corners, any_bits)
@@ -40,7 +41,7 @@ def float32s(*, nan: bool = True) -> st.SearchStrategy[float]:
 
 
 def float32_arrays(size: int, *, nan: bool = True) -> st.SearchStrategy[NDArray[np.float32]]:
-    """One-dimensional arrays; half of them scaled into one binade or two, where blocks are used as they are meant to be."""
+    """One-dimensional arrays; half of them within a few binades, where blocks are used as they are meant to be."""
     spread = st.lists(float32s(nan=nan), min_size=size, max_size=size).map(lambda v: np.array(v, np.float32))
     units = st.lists(st.integers(-256, 256), min_size=size, max_size=size)
     close = st.tuples(units, st.integers(-140, 118)).map(lambda d: np.ldexp(np.array(d[0], np.float32), d[1]))
@@ -74,9 +75,9 @@ def float_elements() -> st.SearchStrategy[FloatElement]:
     return drawn.filter(_exists).map(lambda fields: FloatElement(**fields))
 
 
-def _exists(fields: dict[str, object]) -> bool:
+def _exists(fields: dict[str, Any]) -> bool:
     try:
-        FloatElement(**fields)  # type: ignore[arg-type]
+        FloatElement(**fields)
     except FormatError:
         return False
     return True

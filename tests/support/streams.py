@@ -1,4 +1,4 @@
-"""Streams of groups for multiply-accumulate units, drawn so that registers overflow, cancel, meet specials and stay put."""
+"""Streams of groups for multiply-accumulate units, drawn so that registers overflow, cancel, meet specials and hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

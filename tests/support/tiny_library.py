@@ -15,7 +15,8 @@ def _delay(related_pin: str, kind: str, rise: float, fall: float) -> str:
 
 def _gate(name: str, area: float, inputs: str, function: str, rise: float, fall: float) -> str:
     pins = " ".join(f"pin ({pin}) {{ direction : input; capacitance : 1; }}" for pin in inputs)
-    delays = " ".join(_delay(pin, "timing_sense : negative_unate;", rise, fall) for pin in inputs)
+    sense = f"timing_sense : {'negative' if function.startswith('!') else 'positive'}_unate;"
+    delays = " ".join(_delay(pin, sense, rise, fall) for pin in inputs)
     output = f'pin (Y) {{ direction : output; max_capacitance : 9; function : "{function}"; {delays} }}'
     return f"cell ({name}) {{ area : {area}; {pins} {output} }}"
 
@@ -28,13 +29,14 @@ _FLIP_FLOP = f"""cell (DFFX1) {{ area : 6; ff (IQ, IQN) {{ next_state : "D"; clo
     {_delay("CK", "timing_sense : non_unate; timing_type : rising_edge;", 60, 70)} }}
   pin (D) {{ direction : input; capacitance : 1; {_SETUP} }} }}"""
 
-TINY_LIBRARY = f"""/* inverter 1 um2, NAND 2 um2, flip-flop 6 um2 */
+TINY_LIBRARY = f"""/* inverter 1 um2, NAND 2 um2, buffer 3 um2 (ABC wants one), flip-flop 6 um2 */
 library (tiny) {{
   time_unit : "1ps"; capacitive_load_unit (1, ff); delay_model : table_lookup;
   lu_table_template (t3x3) {{ variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
     index_1 ("1, 2, 3"); index_2 ("1, 2, 3"); }}
   {_gate("INVX1", 1, "A", "!A", 10, 10)}
   {_gate("NAND2X1", 2, "AB", "!(A B)", 30, 20)}
+  {_gate("BUFX1", 3, "A", "A", 50, 50)}
   {_FLIP_FLOP}
 }}
 """

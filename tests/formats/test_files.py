@@ -1,11 +1,11 @@
-"""Report files are whole or absent."""
+"""Written files are whole or absent."""
 
 from pathlib import Path
 
 import pytest
 
 from densimeter.formats import ConfigError
-from densimeter.reports import write_text
+from densimeter.formats.files import write_text
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -25,6 +25,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot write .*/none/page.html: No such file or directory; expected"):
-        write_text(tmp_path / "none" / "page.html", "x")
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "page.html"
+    write_text(path, "x")
+    assert path.read_text() == "x"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"cannot write .*/file/page.html: .*; expected a file in a folder"):
+        write_text(tmp_path / "file" / "page.html", "x")

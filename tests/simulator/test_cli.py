@@ -1,0 +1,117 @@
+"""The command line as a user meets it: what is printed, what is written, how mistakes are answered."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import densimeter.formats as F
+from densimeter.simulator.quantized_file import load
+from support.command import Densimeter
+
+
+def test_formats_lists_the_catalog(densimeter: Densimeter) -> None:
+    listed = densimeter("formats", "--json").json["formats"]
+    assert [row["format"] for row in listed] == F.names()
+    bfp6 = next(row for row in listed if row["format"] == "bfp6")
+    assert bfp6["bits_per_value"] == 6 + 8 / 16
+    assert bfp6["source"].endswith("arXiv 2310.05079")
+
+
+def test_a_format_is_shown_with_every_value(densimeter: Densimeter) -> None:
+    shown = densimeter("formats", "mxfp4")
+    assert shown.code == 0
+    assert "07 = 6" in shown.out
+    assert "0f = -6" in shown.out
+    values = densimeter("formats", "mxfp8_e4m3", "--json").json["values"]
+    assert values[0x7E] == {"code": 0x7E, "value": 448.0}
+    assert values[0x7F] == {"code": 0x7F, "value": "nan"}
+
+
+def test_a_composed_format_is_shown(densimeter: Densimeter) -> None:
+    facts = densimeter("formats", "{element: e3m1, block: 24, scale: e8m0}", "--json").json
+    assert facts["bits_per_value"] == pytest.approx(5 + 8 / 24)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["formats", "mxfp5"], "did you mean 'mxfp4'?"),
+        (["formats", "{element: e3m2, blok: 3}"], "did you mean 'block'?"),
+        (["formats", "{element: [}"], "is not valid YAML"),
+        (["rtl", "emit", "-a", "bfp6", "-c", "fp23"], "accumulator is 'fp23', expected something like int32"),
+        (["rtl", "emit", "-a", "bfp6", "-l", "5"], "5 lanes do not divide the block of bfp6 (16)"),
+        (["rtl", "emit", "-a", "bfp6", "-l", "0"], "lanes is 0, expected 1 to 256"),
+        (["rtl", "synth", "-a", "int8", "-c", "int32", "--liberty", "nangate54"], "did you mean 'nangate45'?"),
+        (["quantize", "none.npy", "-f", "bfp6", "-o", "x.safetensors"], "none.npy: no such file"),
+        (["quantize", "none.npy", "-f", "bfp6", "-o", "x.npy"], "expected a name ending in .safetensors"),
+        (["density", "none.yaml"], "none.yaml: cannot be read"),
+        (["density", "--tensors", "none.npy"], "none.npy: no such file"),
+    ],
+)
+def test_bad_input_ends_with_code_2_and_one_message(
+    densimeter: Densimeter, arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = densimeter(*arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert "Traceback" not in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quantize_writes_what_it_reports(densimeter: Densimeter, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((8, 64)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    outcome = densimeter("quantize", tmp_path / "x.npy", "-f", "nvfp4", "-o", tmp_path / "q.safetensors", "--json")
+    (row,) = outcome.json["tensors"]
+    (tensor,) = load(tmp_path / "q.safetensors").values()
+    error = np.square(x - tensor.dequantize(), dtype=np.float64).sum()
+    assert row["qsnr_db"] == pytest.approx(10 * np.log10(np.square(x, dtype=np.float64).sum() / error))
+    assert row["packed_bytes"] == 8 * 64 * 4.5 / 8 + 4 == tensor.nbytes
+    assert tensor.format == F.get("nvfp4")
+
+
+def test_quantize_keeps_the_old_file_when_it_fails(densimeter: Densimeter, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((2, 4), np.nan, np.float32))
+    (tmp_path / "q.safetensors").write_text("old")
+    outcome = densimeter("quantize", tmp_path / "x.npy", "-f", "bfp6", "-o", tmp_path / "q.safetensors")
+    assert outcome.code == 2
+    assert (tmp_path / "q.safetensors").read_text() == "old"
+
+
+def test_emit_writes_one_self_contained_file(densimeter: Densimeter, tmp_path: Path) -> None:
+    outcome = densimeter(
+        "rtl", "emit", "-a", "bfp6", "-w", "bfp4", "-l", 8, "-c", "fixed48:-24", "-o", tmp_path / "new"
+    )
+    (path,) = (tmp_path / "new").iterdir()
+    assert outcome.code == 0
+    assert f"module {path.stem} (" in path.read_text()
+
+
+@pytest.mark.rtl
+def test_rtl_test_says_how_many_vectors_it_compared(densimeter: Densimeter) -> None:
+    outcome = densimeter("rtl", "test", "-a", "bfp4", "-l", 4, "-c", "aligned24", "--vectors", 100, "--json")
+    result = outcome.json
+    assert outcome.code == 0
+    assert result["mismatches"] == 0
+    assert result["vectors_compared"] > (1 << 4) ** 2 + 100
+    assert result["exhaustive_pairs"] is True
+
+
+@pytest.mark.rtl
+def test_a_missing_simulator_says_how_to_get_it(
+    densimeter: Densimeter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outcome = densimeter("rtl", "test", "-a", "bfp4", "-c", "aligned24")
+    assert outcome.code == 1
+    assert "apt install iverilog" in outcome.err
+
+
+def test_doctor_names_every_tool(densimeter: Densimeter) -> None:
+    tools = densimeter("doctor", "--json").json["tools"]
+    names = {tool["tool"] for tool in tools}
+    assert {"Icarus Verilog", "cocotb", "pyosys", "nangate45 cells", "torch"} <= names
+    assert all(tool["found"] or tool["get"] for tool in tools)
