@@ -136,7 +136,7 @@ def synthesize_luts(verilog: str, top: str, flow: Flow, timeout_s: float = 1800)
     """
     recipe = lut_recipe(top, flow)
     _, stat = yosys.run(recipe.script, {**recipe.files, "design.v": verilog}, "stat.json", timeout_s)
-    cells = _cells(stat, frozenset().union(*_LUT_COUNTS.values()), "the xc7 figures")
+    cells = _cells(stat, frozenset().union(*_LUT_COUNTS.values()), "the LUT count")
     return LutResult(**{figure: sum(cells.get(cell, 0) for cell in counted) for figure, counted in _LUT_COUNTS.items()})
 
 
@@ -178,7 +178,7 @@ def _cells(stat: str, counted: frozenset[str], what: str) -> dict[str, int]:
     if not cells:
         raise ToolError("synthesis left no cells: no output of the top module depends on its inputs")
     if left_out := sorted(set(cells) - counted):
-        raise ToolError(f"synthesis left cells that {what} do not count: {', '.join(left_out)}")
+        raise ToolError(f"synthesis left cells that {what} does not count: {', '.join(left_out)}")
     return cells
 
 

@@ -5,12 +5,12 @@ The committed record comes first so that everybody's table shows the same figure
 
 import logging
 import os
-import threading
 from collections.abc import Iterable
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 
 from densimeter.formats.errors import ConfigError
+from densimeter.formats.files import write_text
 from densimeter.hwmodels.characterization.record import Record
 
 _COMMITTED = Path(__file__).with_name("records.jsonl")
@@ -23,7 +23,7 @@ def user_cache() -> Path:
 
 
 class Store:
-    """Records by key. The committed file is read once; the cache is one file a record, so processes may share it."""
+    """Records by key. The cache is one file a record, so processes may share it."""
 
     def __init__(self, committed: Path = _COMMITTED, cache: Path | None = None) -> None:
         self._committed_file = committed
@@ -32,15 +32,18 @@ class Store:
     def lookup(self, key: str) -> Record | None:
         """The record of that key, or None. Raises `ConfigError` with file and line when the committed file is damaged;
         a damaged file of the cache is reported in the log and passed over."""
-        return self._committed.get(key) or self._cached(key)
+        return self._by_key().get(key) or self._cached(key)
+
+    def committed(self) -> list[Record]:
+        """The records of the committed file, in its order."""
+        return list(self._by_key().values())
 
     def add(self, record: Record) -> None:
         """Put a record into the cache, whole or not at all."""
         try:
-            _write(self._cache_file(record.key), record.to_line() + "\n")
-        except OSError as error:
-            place = f"cannot write into the cache {self._cache}: {error.strerror}"
-            raise ConfigError(f"{place}; set XDG_CACHE_HOME to a folder that is yours") from None
+            write_text(self._cache_file(record.key), record.to_line() + "\n")
+        except ConfigError as error:
+            raise ConfigError(f"{error}; the cache can be moved with XDG_CACHE_HOME") from error
 
     def export(self, keys: Iterable[str]) -> None:
         """Rewrite the committed file: the records of `keys`, from the file or the cache, and no others.
@@ -52,17 +55,13 @@ class Store:
         if missing := sorted(found.keys() - {record.key for record in records}):
             raise ConfigError(f"no record for {len(missing)} of {len(found)} keys, the first being {missing[0]}")
         records.sort(key=lambda record: (record.identity.top, record.identity.target, record.identity.flow, record.key))
-        _write(self._committed_file, "".join(record.to_line() + "\n" for record in records))
-        self.__dict__.pop("_committed", None)
+        write_text(self._committed_file, "".join(record.to_line() + "\n" for record in records))
 
-    @cached_property
-    def _committed(self) -> dict[str, Record]:
-        if not self._committed_file.exists():
+    def _by_key(self) -> dict[str, Record]:
+        try:
+            return _read(self._committed_file, self._committed_file.stat().st_mtime_ns)
+        except FileNotFoundError:
             return {}
-        lines = self._committed_file.read_text().splitlines()
-        places = (f"{self._committed_file}:{number}" for number in range(1, len(lines) + 1))
-        records = [Record.from_line(line, place) for line, place in zip(lines, places, strict=True)]
-        return {record.key: record for record in records}
 
     def _cached(self, key: str) -> Record | None:
         file = self._cache_file(key)
@@ -79,12 +78,10 @@ class Store:
         return self._cache / f"{key}.json"
 
 
-def _write(file: Path, text: str) -> None:
-    """Write by renaming, so that no reader and no interruption ever meets half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        partial.write_text(text)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+@lru_cache(maxsize=1)
+def _read(file: Path, changed: int) -> dict[str, Record]:
+    """The records in a file, remembered until `changed`, its time of modification, is another."""
+    lines = file.read_text().splitlines()
+    records = [Record.from_line(line, f"{file}:{number}") for number, line in enumerate(lines, start=1)]
+    return {record.key: record for record in records}
+
