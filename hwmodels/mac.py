@@ -14,6 +14,8 @@ from densimeter.rtl.emit import EmittedModule, emit
 from densimeter.rtl.liberty import Library
 from densimeter.rtl.synthesize import CellResult, Flow, LutResult
 
+RECORDED_FLOWS: tuple[Flow, ...] = ("carry", "star", "booth")
+"""The LUT flows whose results ship with the package for the units of the density table."""
 CELL_FLOW: Flow = "star"
 """Cell area is given in Yosys' plain flow only."""
 

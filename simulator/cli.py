@@ -37,6 +37,7 @@ def main() -> None:
         errors.print("[red]error:[/red] ", end="")
         errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(_BAD_INPUT if isinstance(error, ConfigError | FormatError) else _FAILED)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing half-written is left behind")
-        sys.exit(_INTERRUPTED)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            errors.print("interrupted; finished results are kept, nothing half-written is left behind")
+        raise

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from densimeter.hwmodels.mac import jobs, run_jobs, unit_cost
+from densimeter.hwmodels.mac import RECORDED_FLOWS, jobs, run_jobs, unit_cost
 from densimeter.rtl.liberty import known_libraries
-from densimeter.rtl.synthesize import LUT_FLOWS
 from densimeter.simulator.schema.document import Document, validate
 from densimeter.simulator.schema.fields import UnitField
 
@@ -20,7 +19,7 @@ def evaluate(design_point: Mapping[str, Any]) -> dict[str, Any]:
     """
     unit = validate(Document("design point", dict(design_point), {}), UnitField)
     datapath = unit.datapath()
-    planned = list(jobs(datapath, LUT_FLOWS, known_libraries()))
+    planned = list(jobs(datapath, RECORDED_FLOWS, known_libraries()))
     found = dict(run_jobs(planned))
     cost = unit_cost(datapath.lanes, (found[job] for job in planned))
     activation, weight = datapath.operands

@@ -84,4 +84,3 @@ def _read(file: Path, changed: int) -> dict[str, Record]:
     lines = file.read_text().splitlines()
     records = [Record.from_line(line, f"{file}:{number}") for number, line in enumerate(lines, start=1)]
     return {record.key: record for record in records}
-

@@ -64,8 +64,15 @@ def validate(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        problems = [_describe(document, model, detail) for detail in error.errors(include_url=False)]
-        raise ConfigError("\n".join(problems)) from error
+        details = error.errors(include_url=False)
+        innermost = [detail for detail in details if not any(_is_inside(other, detail) for other in details)]
+        raise ConfigError("\n".join(_describe(document, model, detail) for detail in innermost)) from error
+
+
+def _is_inside(detail: ErrorDetails, outer: ErrorDetails) -> bool:
+    """Whether a problem lies inside the value that another one is about, and so explains it."""
+    depth = len(outer["loc"])
+    return len(detail["loc"]) > depth and detail["loc"][:depth] == outer["loc"]
 
 
 def _construct(node: yaml.Node, path: KeyPath, name: str, lines: dict[KeyPath, int]) -> Any:

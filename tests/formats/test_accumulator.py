@@ -46,7 +46,9 @@ def test_other_spellings(text: str, accumulator: Accumulator) -> None:
     assert parse_accumulator(text) == accumulator
 
 
-@pytest.mark.parametrize("text", ["", "int", "uint32", "int32_clip", "fixed48", "fixed48:x", "aligned", "fp16", "fp 32"])
+@pytest.mark.parametrize(
+    "text", ["", "int", "uint32", "int32_clip", "fixed48", "fixed48:x", "aligned", "fp16", "fp 32"]
+)
 def test_a_text_of_no_form_is_told_the_forms(text: str) -> None:
     with pytest.raises(FormatError, match=r"expected something like int32, .* or fp32_ftz"):
         parse_accumulator(text)

@@ -106,9 +106,7 @@ def test_no_scale_has_no_offset() -> None:
         (PowerOfTwoScale(bits=4, bias=9), (15, 15), (-9, 6)),
     ],
 )
-def test_range_of_a_shared_exponent(
-    scale: PowerOfTwoScale, codes: tuple[int, int], exponents: tuple[int, int]
-) -> None:
+def test_range_of_a_shared_exponent(scale: PowerOfTwoScale, codes: tuple[int, int], exponents: tuple[int, int]) -> None:
     assert (scale.largest_code, scale.nan_code) == codes
     assert (scale.smallest_exponent, scale.largest_exponent) == exponents
 

@@ -84,9 +84,7 @@ def test_scale_stage(activation: str, weight: str, scaled_sum_bits: int, exponen
         ("aligned24", "int8", "int8", 24 + 6, 0 - (24 - 20)),
     ],
 )
-def test_register(
-    accumulator: str, activation: str, weight: str, register_bits: int, lsb_exponent: int | None
-) -> None:
+def test_register(accumulator: str, activation: str, weight: str, register_bits: int, lsb_exponent: int | None) -> None:
     datapath = derive(get(activation), get(weight), 16, accumulator)
     assert datapath.register_bits == register_bits
     if lsb_exponent is not None:

@@ -52,9 +52,7 @@ def test_as_published_is_the_papers_formula(name: str) -> None:
         ("dmf8", 0.95, 0.875, 1.0),
     ],
 )
-def test_where_the_published_code_differs(
-    name: str, value: float, published_value: float, clean_value: float
-) -> None:
+def test_where_the_published_code_differs(name: str, value: float, published_value: float, clean_value: float) -> None:
     block = [float(np.float32(value)), 20.25 * 2.0**-15]
     assert quantized(f"{name}_as_published", block)[0] == published_value
     assert quantized(name, block)[0] == clean_value

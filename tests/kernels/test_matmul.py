@@ -195,7 +195,9 @@ def test_quantised_operands_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(("m", "n", "k"), [(0, 3, 16), (2, 0, 16), (2, 3, 0), (0, 0, 0)])
-@pytest.mark.parametrize("fmt", [get("bfp6"), get("int8"), get("float32"), get("nvfp4"), PER_TENSOR], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "fmt", [get("bfp6"), get("int8"), get("float32"), get("nvfp4"), PER_TENSOR], ids=lambda f: f.name
+)
 def test_empty_shapes(m: int, n: int, k: int, fmt: BlockFormat) -> None:
     a, w = np.ones((m, k), np.float32), np.ones((n, k), np.float32)
     np.testing.assert_array_equal(K.matmul(a, w, activation=fmt, weight=fmt), np.zeros((m, n), np.float32))

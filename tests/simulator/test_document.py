@@ -46,7 +46,11 @@ MISTAKES = [
     ("format: bfp6", "format: {element: e3m2, blok: 4}", "format has no key 'blok'; did you mean 'block'?"),
     ("units:", "workload: 7\nunits:", "my.yaml:5: workload: 7: expected a valid string"),
     ("units:", "flows: [star, star]\nunits:", "flows names one twice: star, star"),
-    ("units:", "flows: [stra]\nunits:", "my.yaml:5: flows[0]: 'stra': expected 'carry', 'star' or 'booth'"),
+    (
+        "units:",
+        "flows: [stra]\nunits:",
+        "my.yaml:5: flows[0]: 'stra': expected 'carry', 'carry_booth', 'star' or 'booth'",
+    ),
 ]
 
 
@@ -56,6 +60,10 @@ def test_a_mistake_names_line_path_value_and_expectation(replace: str, by: str, 
     text = "\n".join(problems(GOOD.replace(replace, by)))
     pattern = ".*".join(re.escape(part) for part in expected.split(".*"))
     assert re.search(pattern, text), text
+
+
+def test_a_mistake_inside_a_list_is_not_also_blamed_on_the_list() -> None:
+    assert len(problems(GOOD.replace("units:", "flows: [stra]\nunits:"))) == 1
 
 
 def test_several_mistakes_are_reported_at_once() -> None:

@@ -198,11 +198,12 @@ def scale_value(scale: Scale | None, code: int, tensor_factor: Fraction) -> Frac
 
 
 def tensor_factor(values: Sequence[float], fmt: BlockFormat) -> float:
-    """The second-level scale of a whole tensor, where the format has one."""
+    """The second-level scale of a whole tensor, where the format has one; it saturates at the largest float32."""
     if not (isinstance(fmt.scale, FloatScale) and fmt.scale.tensor_scale):
         return 1.0
     finite = [abs(Fraction(v)) for v in values if math.isfinite(v)]
-    return to_float32(max(finite, default=Fraction(0)) / (largest(fmt.element) * largest(fmt.scale.element)))
+    wanted = max(finite, default=Fraction(0)) / (largest(fmt.element) * largest(fmt.scale.element))
+    return min(to_float32(wanted), float(np.finfo(np.float32).max))
 
 
 def quantize_block(values: Sequence[float], fmt: BlockFormat, factor: float = 1.0) -> tuple[int, list[int]]:

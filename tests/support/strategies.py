@@ -70,7 +70,7 @@ def float_elements() -> st.SearchStrategy[FloatElement]:
     drawn = st.fixed_dictionaries(
         {
             "exponent_bits": st.integers(1, 8),
-            "mantissa_bits": st.one_of(st.integers(0, 6), st.integers(16, 23)),
+            "mantissa_bits": st.one_of(st.integers(0, 4), st.integers(16, 23)),
             "bias": st.one_of(st.integers(-8, 160), st.integers(-256, 512)),
             "hidden_bit": st.booleans(),
             "subnormals": st.booleans(),
@@ -89,9 +89,7 @@ def _exists(fields: dict[str, Any]) -> bool:
 
 
 def log_elements() -> st.SearchStrategy[LogElement]:
-    return st.builds(
-        LogElement, exponent_bits=st.integers(2, 8), bias=st.integers(-256, 512), zero=st.booleans()
-    )
+    return st.builds(LogElement, exponent_bits=st.integers(2, 8), bias=st.integers(-256, 512), zero=st.booleans())
 
 
 def elements() -> st.SearchStrategy[Element]:
