@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from densimeter.formats.checks import check_integer
 from densimeter.formats.errors import FormatError
 
 _EXAMPLES = "int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz"
@@ -40,6 +41,7 @@ class FixedAccumulator:
 
     def __post_init__(self) -> None:
         _check_bits(self.bits)
+        check_integer("accumulator's lowest bit, as a power of two,", self.lsb_exponent, -512, 512)
 
     def __str__(self) -> str:
         return f"fixed{self.bits}:{self.lsb_exponent}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from densimeter.formats.checks import check_amount, check_flag
 from densimeter.formats.element import Element, FloatElement, IntElement
 from densimeter.formats.errors import FormatError
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
@@ -16,18 +17,24 @@ Block = int | Literal["row", "tensor"]
 class Quirks:
     """What a published implementation does that the clean definition does not; the defaults are the clean rule.
 
-    epsilon: added to ``|x|``, and to x before its sign is taken, in float32 arithmetic.
+    epsilon: added to ``|x|``, and to x before its sign is taken, in float32 arithmetic. Integers and logarithms round
+        the sum; floats, which must saturate their significand, take only the exponent from it.
     epsilon_of_smallest: epsilon counts in units of the block's smallest magnitude instead of in units of one.
-    flush_at: where ``|x| + epsilon`` is not above this, the value is zero (the published code lets such x pass
-    unquantised,
-        which no code can hold).
-    saturate_significand: a significand that rounds up to the next power of two is clipped instead of carried.
+    flush_at: ``|x|`` not above this becomes zero (the published code lets such x pass unquantised, which no code can
+        hold).
+    saturate_significand: a float's significand that rounds up to the next power of two is clipped instead of carried.
     """
 
     epsilon: float = 0.0
     epsilon_of_smallest: bool = False
     flush_at: float = 0.0
     saturate_significand: bool = False
+
+    def __post_init__(self) -> None:
+        check_amount("epsilon", self.epsilon)
+        check_flag("epsilon_of_smallest", self.epsilon_of_smallest)
+        check_amount("flush_at", self.flush_at)
+        check_flag("saturate_significand", self.saturate_significand)
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,11 @@ class BlockFormat:
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise FormatError(f"name is {self.name!r}, expected text")
         size = self.block
-        if isinstance(size, str):
-            if size not in ("row", "tensor"):
-                raise FormatError(f"{self.name}: block is {size!r}, expected a positive integer, 'row' or 'tensor'")
-        elif isinstance(size, bool) or size < 1:
+        counted = isinstance(size, int) and not isinstance(size, bool) and size >= 1
+        if not counted and not (isinstance(size, str) and size in ("row", "tensor")):
             raise FormatError(f"{self.name}: block is {size!r}, expected a positive integer, 'row' or 'tensor'")
         if self.scale is None and size != 1:
             raise FormatError(
@@ -64,6 +71,8 @@ class BlockFormat:
             raise FormatError(
                 f"{self.name}: a float scale needs an integer or float element, not {self.element.notation}"
             )
+        if self.quirks.epsilon and isinstance(self.element, FloatElement) and not self.quirks.saturate_significand:
+            raise FormatError(f"{self.name}: epsilon on a float element needs saturate_significand")
         if isinstance(self.scale, FloatScale) and self.scale.tensor_scale and not isinstance(size, int):
             raise FormatError(f"{self.name}: a tensor scale needs blocks of a fixed count, not block {size!r}")
 
@@ -99,7 +108,7 @@ class BlockFormat:
     @property
     def overflows_to_infinity(self) -> bool:
         """Plain IEEE-like elements overflow to Inf; everything with a scale, or without an Inf, saturates."""
-        return self.scale is None and self.element.has_infinity
+        return self.scale is None and self.element.has_infinity and not self.quirks.saturate_significand
 
     @property
     def nan_block(self) -> bool:
@@ -109,11 +118,15 @@ class BlockFormat:
     @property
     def holds_nan(self) -> bool:
         """Whether NaN can be stored at all; where it cannot, quantising one is refused."""
-        return self.nan_block or (self.scale is None and self.element.has_nan)
+        return self.nan_block or self.element.has_nan
 
     def block_length(self, row_length: int) -> int:
         """Values along the axis that share one scale, for rows of this length."""
         return self.block if isinstance(self.block, int) else max(row_length, 1)
 
     def blocks_per_row(self, row_length: int) -> int:
-        return math.ceil(row_length / self.block_length(row_length))
+        return math.ceil(row_length / self.block) if isinstance(self.block, int) else 1
+
+    def padded_length(self, row_length: int) -> int:
+        """Values of a row filled up with zeros to whole blocks."""
+        return self.blocks_per_row(row_length) * self.block if isinstance(self.block, int) else row_length

@@ -4,12 +4,25 @@ import dataclasses
 import re
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import yaml
 
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.errors import FormatError, nearest
 from densimeter.formats.notation import parse
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise FormatError(f"key {key!r} is given twice; expected each key once")
+        return super().construct_mapping(node, deep)
+
 
 _BLOCK_SUFFIX = re.compile(r"(?P<base>.+)_b(?P<block>\d+)")
 
@@ -35,7 +48,7 @@ def resolve(written: str) -> BlockFormat:
     if not written.lstrip().startswith("{"):
         return get(written.strip())
     try:
-        declaration = yaml.safe_load(written)
+        declaration = yaml.load(written, _StrictLoader)  # a SafeLoader
     except yaml.YAMLError as error:
         raise FormatError(f"format {written!r} is not valid YAML: {error}") from error
     return parse(declaration)

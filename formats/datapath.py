@@ -20,7 +20,7 @@ from densimeter.formats.accumulator import (
     parse_accumulator,
 )
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.element import FloatElement, LogElement, largest_magnitude
+from densimeter.formats.element import FLOAT32, FloatElement, LogElement, largest_magnitude
 from densimeter.formats.errors import FormatError
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 
@@ -163,7 +163,9 @@ def derive(
     parsed = parse_accumulator(accumulator) if isinstance(accumulator, str) else accumulator
     datapath = Datapath(activation, weight, lanes, parsed)
     _check_lanes(datapath)
-    if not datapath.float_mac:
+    if datapath.float_mac:
+        _check_float_mac(datapath)
+    else:
         _check_dot(datapath)
     return datapath
 
@@ -183,6 +185,17 @@ def _check_lanes(datapath: Datapath) -> None:
             raise FormatError(
                 f"{datapath.lanes} lanes do not divide the block of {operand.name} ({operand.block}): one group "
                 f"would need two scales; use a divisor of {operand.block}"
+            )
+
+
+def _check_float_mac(datapath: Datapath) -> None:
+    """Values must be float32 numbers themselves, for that is what the unit multiplies."""
+    for operand in datapath.operands:
+        element = operand.element
+        if element.emax > FLOAT32.emax or element.lsb_exponent < FLOAT32.lsb_exponent:
+            raise FormatError(
+                f"{operand.name}: its values, up to 2^{element.emax} in steps of 2^{element.lsb_exponent}, are not all "
+                "float32 numbers, which a float MAC multiplies; use a bias nearer the middle"
             )
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
+from densimeter.formats.checks import check_choice, check_flag, check_integer
 from densimeter.formats.errors import FormatError
 from densimeter.formats.number import Kind, Number, floor_log2, power_of_two
 
@@ -28,9 +29,10 @@ class IntElement:
     symmetric: bool = False
 
     def __post_init__(self) -> None:
-        _check_range("bits", self.bits, 2, _MAX_BITS // 2)
-        _check_choice("encoding", self.encoding, ("twos_complement", "sign_magnitude"))
-        _check_range("fraction_bits", self.fraction_bits, -64, 64)
+        check_integer("bits", self.bits, 2, _MAX_BITS // 2)
+        check_choice("encoding", self.encoding, ("twos_complement", "sign_magnitude"))
+        check_integer("fraction_bits", self.fraction_bits, -64, 64)
+        check_flag("symmetric", self.symmetric)
 
     @property
     def sign_magnitude(self) -> bool:
@@ -111,16 +113,20 @@ class FloatElement:
     specials: Literal["none", "ieee", "nan"] = "none"
 
     def __post_init__(self) -> None:
-        _check_range("exponent_bits", self.exponent_bits, 1, 8)
-        _check_range("mantissa_bits", self.mantissa_bits, 0, 23)
-        _check_range("bias", self.bias, -256, 512)
-        _check_choice("specials", self.specials, ("none", "ieee", "nan"))
+        check_integer("exponent_bits", self.exponent_bits, 1, 8)
+        check_integer("mantissa_bits", self.mantissa_bits, 0, 23)
+        check_integer("bias", self.bias, -256, 512)
+        check_choice("specials", self.specials, ("none", "ieee", "nan"))
+        check_flag("hidden_bit", self.hidden_bit)
+        check_flag("subnormals", self.subnormals)
         if self.specials == "ieee" and self.mantissa_bits == 0:
             raise FormatError(
                 "specials 'ieee' needs at least one mantissa bit to tell NaN from Inf; got mantissa_bits 0"
             )
         if not self.hidden_bit and (self.mantissa_bits == 0 or self.specials != "none"):
             raise FormatError("an element without a hidden bit needs mantissa bits and specials 'none'")
+        if self.largest == 0:
+            raise FormatError(f"{self.notation}: no code has a value above zero; give it another bit")
 
     @property
     def bits(self) -> int:
@@ -211,8 +217,9 @@ class LogElement:
     zero: bool = True
 
     def __post_init__(self) -> None:
-        _check_range("exponent_bits", self.exponent_bits, 2, 8)
-        _check_range("bias", self.bias, -256, 512)
+        check_integer("exponent_bits", self.exponent_bits, 2, 8)
+        check_integer("bias", self.bias, -256, 512)
+        check_flag("zero", self.zero)
 
     @property
     def bits(self) -> int:
@@ -271,6 +278,9 @@ class LogElement:
 
 Element = IntElement | FloatElement | LogElement
 
+FLOAT32 = FloatElement(8, 23, 127, specials="ieee")
+"""IEEE 754 binary32, the type of every input and output."""
+
 
 def largest_magnitude(element: Element) -> int:
     """The largest magnitude any code can hold, in units of ``2**lsb_exponent``: the element as a fixed-point
@@ -278,13 +288,3 @@ def largest_magnitude(element: Element) -> int:
     if isinstance(element, IntElement) and not element.sign_magnitude:
         return 1 << (element.bits - 1)
     return int(element.largest / power_of_two(element.lsb_exponent))
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise FormatError(f"{name} is {value!r}, expected an integer from {low} to {high}")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise FormatError(f"{name} is {value!r}, expected one of {', '.join(choices)}")

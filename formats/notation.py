@@ -107,7 +107,7 @@ def _parse_scale(written: object) -> Scale:
 def _build_kind(kinds: Mapping[str, type], written: Mapping[str, Any], what: str) -> object:
     fields = dict(written)
     kind = fields.pop("kind", None)
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise FormatError(f"{what} kind is {kind!r}, expected one of {', '.join(kinds)}")
     return _build(kinds[kind], fields, what)
 

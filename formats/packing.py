@@ -32,9 +32,8 @@ class Layout:
 
 def layout(fmt: BlockFormat, rows: int, row_length: int) -> Layout:
     """Plane sizes of a tensor blocked along its rows."""
-    blocks = fmt.blocks_per_row(row_length) if row_length else 0
-    values = rows * blocks * fmt.block_length(row_length)
-    scales = 0 if fmt.scale is None else 1 if fmt.block == "tensor" else rows * blocks
+    values = rows * fmt.padded_length(row_length)
+    scales = 0 if fmt.scale is None else 1 if fmt.block == "tensor" else rows * fmt.blocks_per_row(row_length)
     scale_bits = fmt.scale.bits if fmt.scale is not None else 0
     return Layout(-(-values * fmt.element.bits // 8), -(-scales * scale_bits // 8), 4 if fmt.has_tensor_scale else 0)
 

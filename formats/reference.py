@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
+from densimeter.formats.element import FLOAT32, Element, FloatElement, IntElement, LogElement
 from densimeter.formats.errors import FormatError
 from densimeter.formats.number import Kind, Number, ceil_log2, floor_log2, power_of_two
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
-
-FLOAT32 = FloatElement(8, 23, 127, specials="ieee")
 
 
 def tensor_scale(values: Sequence[float], fmt: BlockFormat) -> float:
@@ -22,7 +20,8 @@ def tensor_scale(values: Sequence[float], fmt: BlockFormat) -> float:
     if not (isinstance(fmt.scale, FloatScale) and fmt.scale.tensor_scale):
         return 1.0
     largest = max((abs(Fraction(v)) for v in values if math.isfinite(v)), default=Fraction(0))
-    return round_to_float32(largest / (fmt.element.largest * fmt.scale.element.largest))
+    factor = round_to_float32(largest / (fmt.element.largest * fmt.scale.element.largest))
+    return min(factor, float(FLOAT32.largest))
 
 
 def quantize_block(values: Sequence[float], fmt: BlockFormat, tensor_factor: float = 1.0) -> tuple[int, list[int]]:
@@ -77,17 +76,18 @@ def _encode_without_hidden_bit(magnitude: Fraction, element: FloatElement) -> in
     return ((exponent + element.bias) << element.mantissa_bits) | units
 
 
-def _encode_float_saturating(magnitude: Fraction, element: FloatElement) -> int:
-    """The published rule: pick the exponent first, then clip the significand to it, without a carry."""
+def _encode_float_saturating(magnitude: Fraction, pushed: Fraction, element: FloatElement) -> int:
+    """The published rule: pick the exponent of `pushed` first, then clip the significand to it, without a carry."""
     if magnitude == 0:
         return 0
     mantissa_bits, bias = element.mantissa_bits, element.bias
-    exponent = floor_log2(magnitude) if element.hidden_bit else ceil_log2(magnitude)
+    exponent = floor_log2(pushed) if element.hidden_bit else ceil_log2(pushed)
     field = min(max(exponent + bias, 0), element.largest_exponent_field)
     subnormal = element.hidden_bit and field == 0
     units = round(magnitude / power_of_two(field + subnormal - bias - mantissa_bits))
     hidden = 1 << mantissa_bits if element.hidden_bit and not subnormal else 0
-    return (field << mantissa_bits) | (min(units, hidden + (1 << mantissa_bits) - 1) - hidden)
+    code = (field << mantissa_bits) | (min(units, hidden + (1 << mantissa_bits) - 1) - hidden)
+    return min(code, element.largest_magnitude_code)
 
 
 def _encode_log(magnitude: Fraction, element: LogElement) -> int:
@@ -113,22 +113,25 @@ def _encode(value: float, unit: Fraction, fmt: BlockFormat) -> int:
         if not (isinstance(element, FloatElement) and element.has_nan):
             raise FormatError(f"{fmt.name} has no code for NaN")
         return _with_sign(element.nan_code, math.copysign(1, value) < 0, element)
-    magnitude, negative = _apply_epsilon(value, unit, fmt)
-    magnitude = magnitude / unit if unit else Fraction(0)
+    magnitude, (pushed, negative) = _magnitude(value), _push(value, unit, fmt)
+    if magnitude <= Fraction(fmt.quirks.flush_at) or not unit:
+        magnitude = pushed = Fraction(0)
+    else:
+        magnitude, pushed = magnitude / unit, pushed / unit
     if isinstance(element, IntElement):
-        return _encode_int(magnitude, negative, element)
+        return _encode_int(pushed, negative, element)
     if isinstance(element, LogElement):
-        return _with_sign(_encode_log(magnitude, element), negative, element)
+        return _with_sign(_encode_log(pushed, element), negative, element)
     if fmt.quirks.saturate_significand:
-        return _with_sign(_encode_float_saturating(magnitude, element), negative, element)
+        return _with_sign(_encode_float_saturating(magnitude, pushed, element), negative, element)
     code = encode_float(magnitude, element)
     if code > element.largest_magnitude_code:
         code = element.infinity_code if fmt.overflows_to_infinity else element.largest_magnitude_code
     return _with_sign(code, negative, element)
 
 
-def _apply_epsilon(value: float, unit: Fraction, fmt: BlockFormat) -> tuple[Fraction, bool]:
-    """Magnitude and sign of a value after the published additions in float32; the plain ones where there are none."""
+def _push(value: float, unit: Fraction, fmt: BlockFormat) -> tuple[Fraction, bool]:
+    """Magnitude and sign of a value after the published addition in float32; the plain ones where there is none."""
     magnitude, negative = _magnitude(value), math.copysign(1, value) < 0
     quirks = fmt.quirks
     if not quirks.epsilon or math.isinf(value):
@@ -136,9 +139,7 @@ def _apply_epsilon(value: float, unit: Fraction, fmt: BlockFormat) -> tuple[Frac
     epsilon = Fraction(round_to_float32(Fraction(quirks.epsilon)))
     if quirks.epsilon_of_smallest:
         epsilon = Fraction(round_to_float32(epsilon * unit * power_of_two(fmt.element.lsb_exponent)))
-    negative = negative and magnitude > epsilon
-    magnitude = Fraction(round_to_float32(magnitude + epsilon))
-    return (magnitude if magnitude > Fraction(quirks.flush_at) else Fraction(0)), negative
+    return Fraction(round_to_float32(magnitude + epsilon)), negative and magnitude > epsilon
 
 
 def _magnitude(value: float) -> Fraction:

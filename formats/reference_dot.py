@@ -8,8 +8,9 @@ from fractions import Fraction
 from densimeter.formats.accumulator import AlignedAccumulator, FixedAccumulator, IntAccumulator
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath
+from densimeter.formats.element import FLOAT32
 from densimeter.formats.number import Kind, Number, power_of_two
-from densimeter.formats.reference import FLOAT32, encode_float
+from densimeter.formats.reference import encode_float
 from densimeter.formats.scale import PowerOfTwoScale
 
 _NAN = 0x7FC00000

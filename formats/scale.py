@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from densimeter.formats.checks import check_choice, check_flag, check_integer
 from densimeter.formats.element import FloatElement
 from densimeter.formats.errors import FormatError
 
@@ -25,10 +26,13 @@ class PowerOfTwoScale:
     negated: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 8:
-            raise FormatError(f"scale bits is {self.bits!r}, expected an integer from 1 to 8")
-        if self.rule not in ("floor", "ceil"):
-            raise FormatError(f"scale rule is {self.rule!r}, expected floor or ceil")
+        check_integer("scale bits", self.bits, 1, 8)
+        check_integer("scale bias", self.bias, -512, 512)
+        check_choice("scale rule", self.rule, ("floor", "ceil"))
+        if self.offset is not None:
+            check_integer("scale offset", self.offset, -512, 512)
+        check_flag("scale nan", self.nan)
+        check_flag("scale negated", self.negated)
 
     @property
     def nan_code(self) -> int:
@@ -68,6 +72,11 @@ class FloatScale:
 
     element: FloatElement
     tensor_scale: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.element, FloatElement):
+            raise FormatError(f"scale element is {self.element!r}, expected a float element such as e4m3")
+        check_flag("tensor_scale", self.tensor_scale)
 
     @property
     def bits(self) -> int:

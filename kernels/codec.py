@@ -139,8 +139,8 @@ def _encode_float(y, mantissa_bits, lowest):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _encode_magnitude(y, p):  # type: ignore[no-untyped-def]
-    """Magnitude code of y >= 0, in units of the block's scale, for float and log elements."""
+def _encode_magnitude(y, pushed, p):  # type: ignore[no-untyped-def]
+    """Magnitude code of y >= 0, in units of the block's scale, for float and log elements; `pushed`: y with epsilon."""
     if p.kind == _FLOAT:
         code = min(_encode_float(y, p.mantissa_bits, p.lowest_exponent), p.largest_code)
         return code if code >= p.flush_below_code else 0
@@ -150,28 +150,29 @@ def _encode_magnitude(y, p):  # type: ignore[no-untyped-def]
         carry = units >> p.mantissa_bits
         return min(((exponent + carry + p.bias) << p.mantissa_bits) | (units >> carry), p.largest_code)
     if p.kind == _LOG:
-        if y == 0.0:
+        if pushed == 0.0:
             return 0
-        exponent = floor_log2(y) + (mantissa(y) > SQRT2_MANTISSA)
+        exponent = floor_log2(pushed) + (mantissa(pushed) > SQRT2_MANTISSA)
         return min(max(exponent + p.bias, 0), p.largest_field)
-    return _encode_saturating(y, p)
+    return _encode_saturating(y, pushed, p)
 
 
 @njit
-def _encode_saturating(y, p):  # type: ignore[no-untyped-def]
-    """The published rule: choose the exponent field first, then clip the significand to it."""
+def _encode_saturating(y, pushed, p):  # type: ignore[no-untyped-def]
+    """The published rule: choose the exponent field of `pushed` first, then clip the significand to it."""
     if y == 0.0:
         return 0
     hidden_bit = p.lowest_exponent + p.bias  # 1 with a hidden bit, 0 without
-    exponent = floor_log2(y)
-    if hidden_bit == 0 and mantissa(y) != 0:
+    exponent = floor_log2(pushed)
+    if hidden_bit == 0 and mantissa(pushed) != 0:
         exponent += 1
     field = min(max(exponent + p.bias, 0), p.largest_field)
     subnormal = hidden_bit == 1 and field == 0
     scaled = y * power_of_two(p.mantissa_bits + p.bias - field - subnormal)
     units = np.int64(round_half_even(min(scaled, 2.0**40)))
     hidden = (1 << p.mantissa_bits) if hidden_bit == 1 and not subnormal else 0
-    return (field << p.mantissa_bits) | (min(units, hidden + (1 << p.mantissa_bits) - 1) - hidden)
+    code = (field << p.mantissa_bits) | (min(units, hidden + (1 << p.mantissa_bits) - 1) - hidden)
+    return min(code, p.largest_code)
 
 
 @njit(inline="always")
@@ -212,20 +213,32 @@ def _encode(x, unit, p):  # type: ignore[no-untyped-def]
     """Code of one float32 that is not NaN."""
     negative = np.float32(x).view(np.int32) < 0
     magnitude = min(np.float64(abs(x)), _ABOVE_FLOAT32)
+    y = magnitude / unit if unit > 0.0 else 0.0
+    pushed = y
     if p.epsilon != 0.0 and magnitude < _ABOVE_FLOAT32:
         epsilon = np.float32(p.epsilon * unit * p.smallest) if p.epsilon_of_smallest else np.float32(p.epsilon)
         negative = negative and abs(x) > epsilon
-        magnitude = np.float64(abs(x) + epsilon)
-        if magnitude <= p.flush_at:
-            magnitude = 0.0
-    y = magnitude / unit if unit > 0.0 else 0.0
+        pushed = np.float64(abs(x) + epsilon) / unit
+    if magnitude <= p.flush_at:
+        y = pushed = 0.0
     if p.kind == _INT:
-        integer = np.int64(round_half_even(min(y * p.fraction_scale, 2.0**40)))
+        integer = np.int64(round_half_even(min(pushed * p.fraction_scale, 2.0**40)))
         if p.twos_complement:
             signed = -min(integer, p.most_negative) if negative else min(integer, p.largest_integer)
             return signed & ((np.int64(2) << p.sign_shift) - 1)
         return min(integer, p.largest_integer) | np.int64(negative) << p.sign_shift
-    return np.int64(_encode_magnitude(y, p)) | np.int64(negative) << p.sign_shift
+    return np.int64(_encode_magnitude(y, pushed, p)) | np.int64(negative) << p.sign_shift
+
+
+@njit
+def _largest_number(bits):  # type: ignore[no-untyped-def]
+    """Bits of the largest magnitude that is not NaN."""
+    largest = np.uint32(0)
+    for one in bits:
+        magnitude_bits = one & np.uint32(0x7FFFFFFF)
+        if magnitude_bits <= _INFINITY_BITS:
+            largest = max(largest, magnitude_bits)
+    return largest
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
@@ -242,6 +255,8 @@ def _quantize_rows(x, block, tensor_factor, p, codes, scales, refused):  # type:
                 magnitude_bits = bits[i] & np.uint32(0x7FFFFFFF)
                 nans += magnitude_bits > _INFINITY_BITS
                 largest_bits = max(largest_bits, magnitude_bits)
+            if nans > 0 and p.scale_nan_code < 0:
+                largest_bits = _largest_number(bits[start:stop])
             if largest_bits >= _INFINITY_BITS and p.scale_nan_code >= 0:
                 scales[row, b] = p.scale_nan_code
                 for i in range(start, stop):
@@ -263,11 +278,16 @@ def _quantize_rows(x, block, tensor_factor, p, codes, scales, refused):  # type:
 
 @njit
 def _decode_float(code, p):  # type: ignore[no-untyped-def]
-    """Value of a float code with a hidden bit, for elements too wide for a table."""
+    """Value of a float code, for elements too wide for a table."""
     magnitude = code & ((np.int64(1) << p.sign_shift) - 1)
     field, fraction = magnitude >> p.mantissa_bits, magnitude & ((1 << p.mantissa_bits) - 1)
+    hidden_bit = p.lowest_exponent + p.bias  # 1 with a hidden bit, 0 without
     if field > p.largest_field:
         value = np.nan if fraction else np.inf
+    elif magnitude == p.nan_code:
+        value = np.nan
+    elif hidden_bit == 0:
+        value = fraction * power_of_two(field + p.lowest_exponent - p.mantissa_bits)
     elif field == 0:
         value = 0.0 if p.flush_below_code else fraction * power_of_two(p.lowest_exponent - p.mantissa_bits)
     else:
@@ -305,7 +325,9 @@ def tensor_scale(x: NDArray[np.float32], fmt: BlockFormat) -> float:
     if not (isinstance(fmt.scale, FloatScale) and fmt.scale.tensor_scale):
         return 1.0
     largest = float(_largest_finite(x).max(initial=0.0))
-    return float(np.float32(largest / float(fmt.element.largest * fmt.scale.element.largest)))
+    with np.errstate(over="ignore"):
+        factor = np.float32(largest / float(fmt.element.largest * fmt.scale.element.largest))
+    return float(min(factor, np.finfo(np.float32).max))
 
 
 def code_dtype(bits: int) -> np.dtype[np.unsignedinteger]:
@@ -319,7 +341,7 @@ def quantize_rows(
     """Quantise a C-contiguous [rows, K] array: (codes [rows, K], scale codes [rows, blocks], NaNs refused)."""
     rows, length = x.shape
     codes = np.empty((rows, length), code_dtype(fmt.element.bits))
-    scales = np.empty((rows, -(-length // block)), np.uint32)
+    scales = np.empty((rows, fmt.blocks_per_row(length)), np.uint32)
     refused = np.zeros(rows, np.int64)
     _quantize_rows(x, block, tensor_factor, parameters(fmt), codes, scales, refused)
     scale_bits = fmt.scale.bits if fmt.scale is not None else 8

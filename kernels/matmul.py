@@ -63,8 +63,15 @@ def matmul(
 
 
 def _longest_groups(datapath: Datapath) -> Datapath:
-    """Where the register wraps, addition is associative and groups may be as long as is fastest."""
-    wraps = isinstance(datapath.accumulator, IntAccumulator) and datapath.accumulator.overflow == "wrap"
+    """Where the register wraps, addition is associative and groups may be as long as is fastest.
+
+    Logarithms are left alone: the code zero that fills a last group need not be worth zero.
+    """
+    wraps = (
+        not datapath.windowed
+        and isinstance(datapath.accumulator, IntAccumulator)
+        and datapath.accumulator.overflow == "wrap"
+    )
     longer = replace(datapath, lanes=_WRAPPING_GROUP)
     return longer if wraps and longer.sum_bits <= LARGEST_SINGLE_SUM_BITS else datapath
 

@@ -1,6 +1,6 @@
 """Codes unpacked for arithmetic: significands, exponents and specials as integer arrays."""
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,6 @@ from densimeter.formats.datapath import Datapath
 from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
-
-T = TypeVar("T", bound=np.generic)
 
 NAN_SCALE = -1
 """Stands in `scale_exponents` for a scale code that makes its whole block NaN."""
@@ -42,9 +40,9 @@ def unpack_operand(
     fmt: BlockFormat,
     datapath: Datapath,
 ) -> Operand:
-    """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with zeros to whole groups."""
+    """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with code zero to whole groups."""
     padding = ((0, 0), (0, -codes.shape[1] % datapath.lanes))
-    significands, exponents, specials = _decode(codes, fmt.element)
+    significands, exponents, specials = _decode(np.pad(codes, padding), fmt.element)
     values = significands
     if not datapath.windowed:
         values, exponents = significands << (exponents - fmt.element.lsb_exponent), np.empty((0, 0), np.int64)
@@ -56,13 +54,7 @@ def unpack_operand(
     else:
         scale_exponents, scale_significands = np.zeros((len(codes), 1), np.int64), np.ones((len(codes), 1), np.int64)
         block = codes.shape[1] + datapath.lanes
-    elements = _padded(values, padding), _padded(exponents, padding), _padded(specials, padding)
-    return Operand(*elements, scale_exponents, scale_significands, block)
-
-
-def _padded(array: NDArray[T], padding: tuple[tuple[int, int], tuple[int, int]]) -> NDArray[T]:
-    """Zeros appended along K; an empty array, which stands for all zeros, stays empty."""
-    return np.pad(array, padding) if array.size else array
+    return Operand(values, exponents, specials, scale_exponents, scale_significands, block)
 
 
 def _decode(

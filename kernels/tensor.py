@@ -1,5 +1,6 @@
 """QuantizedTensor: codes and scales of one array, with the way back to numbers and to packed bytes."""
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,20 +69,16 @@ class QuantizedTensor:
     @property
     def nbytes(self) -> int:
         """Bytes of the packed form: elements, padding and every scale."""
-        return layout(self.format, *self._rows_shape()).total_bytes
+        return layout(self.format, *_rows_shape(self.shape, self.axis, self.format)).total_bytes
 
     def pack(self) -> bytes:
         """The bytes that memory would hold; `formats.packing` describes the layout."""
         rows = self.code_rows()
-        padding = -rows.shape[1] % self.format.block_length(rows.shape[1])
+        padding = self.format.padded_length(rows.shape[1]) - rows.shape[1]
         packed = pack_bits(np.pad(rows, ((0, 0), (0, padding))).ravel(), self.format.element.bits)
-        if self.format.scale is not None and rows.size:
+        if self.format.scale is not None:
             packed += pack_bits(self.scale_rows().ravel(), self.format.scale.bits)
         return packed + (struct.pack("<f", self.tensor_scale) if self.format.has_tensor_scale else b"")
-
-    def _rows_shape(self) -> tuple[int, int]:
-        rows, length = _rows_shape(self.shape, self.axis, self.format)
-        return rows, length
 
 
 def quantize(x: ArrayLike, fmt: BlockFormat, axis: int = -1) -> QuantizedTensor:
@@ -97,11 +94,7 @@ def quantize(x: ArrayLike, fmt: BlockFormat, axis: int = -1) -> QuantizedTensor:
         raise FormatError(f"cannot quantise an array of {array.dtype}; expected real numbers")
     if array.ndim == 0:
         raise FormatError("cannot quantise a scalar; expected an array with at least one axis")
-    if not -array.ndim <= axis < array.ndim:
-        raise FormatError(
-            f"axis is {axis}, expected {-array.ndim} to {array.ndim - 1} for an array of shape {array.shape}"
-        )
-    axis %= array.ndim
+    axis = _checked_axis(axis, array.shape)
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes Inf, whose meaning is defined above
         rows = _to_rows(array.astype(np.float32, copy=False), axis, fmt)
     factor = tensor_scale(rows, fmt)
@@ -116,13 +109,14 @@ def quantize(x: ArrayLike, fmt: BlockFormat, axis: int = -1) -> QuantizedTensor:
 def unpack(raw: bytes, fmt: BlockFormat, shape: Sequence[int], axis: int = -1) -> QuantizedTensor:
     """Read back what `QuantizedTensor.pack` wrote; FormatError where the bytes are not as many as the shape needs."""
     shape = tuple(shape)
-    axis %= len(shape)
+    if not shape or min(shape) < 0:
+        raise FormatError(f"shape is {shape}, expected at least one axis and no negative length")
+    axis = _checked_axis(axis, shape)
     rows, length = _rows_shape(shape, axis, fmt)
     sizes = layout(fmt, rows, length)
     if len(raw) != sizes.total_bytes:
         raise FormatError(f"{len(raw)} bytes given, expected {sizes.total_bytes} for {fmt.name} of shape {shape}")
-    blocks = fmt.blocks_per_row(length) if length else 0
-    padded = blocks * fmt.block_length(length)
+    blocks, padded = fmt.blocks_per_row(length), fmt.padded_length(length)
     codes = unpack_bits(raw, fmt.element.bits, rows * padded, code_dtype(fmt.element.bits)).reshape(rows, padded)
     scale_bits = fmt.scale.bits if fmt.scale is not None else 8
     scales = np.zeros((rows, blocks), code_dtype(scale_bits))
@@ -131,6 +125,13 @@ def unpack(raw: bytes, fmt: BlockFormat, shape: Sequence[int], axis: int = -1) -
         scales = unpack_bits(plane, scale_bits, scales.size, scales.dtype).reshape(scales.shape)
     factor = struct.unpack("<f", raw[-4:])[0] if fmt.has_tensor_scale else 1.0
     return _assemble(np.ascontiguousarray(codes[:, :length]), scales, fmt, shape, axis, factor)
+
+
+def _checked_axis(axis: int, shape: tuple[int, ...]) -> int:
+    """The axis counted from the front."""
+    if not -len(shape) <= axis < len(shape):
+        raise FormatError(f"axis is {axis}, expected {-len(shape)} to {len(shape) - 1} for an array of shape {shape}")
+    return axis % len(shape)
 
 
 def _assemble(
@@ -153,10 +154,9 @@ def _assemble(
 
 
 def _rows_shape(shape: tuple[int, ...], axis: int, fmt: BlockFormat) -> tuple[int, int]:
-    size = int(np.prod(shape))
     if fmt.block == "tensor":
-        return 1, size
-    return (size // shape[axis] if shape[axis] else 0), shape[axis]
+        return 1, math.prod(shape)
+    return math.prod(shape[:axis]) * math.prod(shape[axis + 1 :]), shape[axis]
 
 
 def _to_rows(array: NDArray[T], axis: int, fmt: BlockFormat) -> NDArray[T]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from numpy.typing import DTypeLike, NDArray
 
 from densimeter.formats import (
@@ -102,6 +102,7 @@ def test_every_rounding_decision_under_a_float_scale(scale: float, factor: float
         assert_like_oracle(block, fmt, factor)
 
 
+@settings(max_examples=300)
 @given(float32_arrays(24, nan=False), formats())
 def test_any_format_on_any_numbers(x: NDArray[np.float32], fmt: BlockFormat) -> None:
     factor = reference.tensor_scale(x.tolist(), fmt)

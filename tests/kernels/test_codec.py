@@ -17,14 +17,12 @@ ROWS, LENGTH = 2, 40  # a ragged last block for blocks of 16 and 32
 def assert_equals_reference(x: NDArray[np.float32], fmt: BlockFormat) -> None:
     """Codes, scales, values and packed bytes of [rows, K]; or both refuse."""
     rows = x.reshape(1, -1) if fmt.block == "tensor" else x
-    try:
-        expected = reference_tensor.quantize(rows, fmt)
-    except FormatError as refusal:
-        with pytest.raises(FormatError, match="no code for NaN"):
-            K.quantize(x, fmt)
-        assert "no code for NaN" in str(refusal)
+    if np.isnan(x).any() and not fmt.holds_nan:
+        for codec in (reference_tensor.quantize, K.quantize):
+            with pytest.raises(FormatError, match="no code for NaN"):
+                codec(rows, fmt)
         return
-    actual = K.quantize(x, fmt)
+    actual, expected = K.quantize(x, fmt), reference_tensor.quantize(rows, fmt)
     assert actual.tensor_scale == expected.tensor_scale
     np.testing.assert_array_equal(actual.scale_rows(), expected.scales)
     np.testing.assert_array_equal(actual.code_rows(), expected.codes)
@@ -32,7 +30,7 @@ def assert_equals_reference(x: NDArray[np.float32], fmt: BlockFormat) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-@settings(max_examples=8)
+@settings(max_examples=10)
 @given(x=float32_arrays(ROWS * LENGTH))
 def test_catalog_formats_on_any_numbers(name: str, x: NDArray[np.float32]) -> None:
     assert_equals_reference(x.reshape(ROWS, LENGTH), get(name))
@@ -46,7 +44,7 @@ def test_catalog_formats_on_many_numbers(name: str, x: NDArray[np.float32]) -> N
     assert_equals_reference(x.reshape(ROWS, LENGTH), get(name))
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(x=float32_arrays(2 * 24), fmt=formats())
 def test_formats_that_no_catalog_holds(x: NDArray[np.float32], fmt: BlockFormat) -> None:
     assert_equals_reference(x.reshape(2, 24), fmt)
@@ -61,10 +59,10 @@ def test_many_formats_that_no_catalog_holds(x: NDArray[np.float32], fmt: BlockFo
 
 @pytest.mark.parametrize("name", [name for name in names() if get(name).block not in ("row", "tensor")])
 def test_corners_of_blocks(name: str) -> None:
-    """Rows, each its own block: a power of two over halves, thirds and neighbours of it, at every exponent of float32."""
+    """Rows of one block each: a power of two, halves and thirds of it and neighbours, over all exponents of float32."""
     fmt = get(name)
     exponents = np.arange(-149, 128, 9)
-    shape = np.float32([1, -1, 0.5, 0.75, -0.25, 1 / 3, 0.0, -0.0, 2.0**-7, 3 * 2.0**-9, 0.98, -0.96875])
+    shape = np.array([1, -1, 0.5, 0.75, -0.25, 1 / 3, 0.0, -0.0, 2.0**-7, 3 * 2.0**-9, 0.98, -0.96875], np.float32)
     x = np.ldexp(shape, exponents[:, None]).astype(np.float32)
     below = np.nextafter(x, np.float32(0))
     assert_equals_reference(np.concatenate([x, below]), fmt)

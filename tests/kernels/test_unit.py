@@ -90,7 +90,7 @@ def test_registers_equal_the_reference_for_long(datapath: Datapath) -> None:
         assert_equals_reference(datapath, streams.draw(datapath, 1000, seed))
 
 
-@settings(max_examples=80)
+@settings(max_examples=150)
 @given(datapath=datapaths(), seed=st.integers(0, 2**32 - 1))
 def test_units_of_drawn_formats(datapath: Datapath, seed: int) -> None:
     assert_equals_reference(datapath, streams.draw(datapath, 16, seed))

@@ -106,7 +106,7 @@ def _worth_at(element: Element, rung: int) -> Fraction:
 
 
 def encode(element: Element, wanted: Fraction, negative: bool, *, infinities: bool = False) -> int:
-    """The code of a magnitude and a sign, which zeros have too; overflow saturates or, with `infinities`, goes there."""
+    """The code of a magnitude and a sign, which zeros have too; overflow saturates unless there are `infinities`."""
     sign = negative << (element.bits - 1)
     match element:
         case IntElement(encoding="twos_complement"):

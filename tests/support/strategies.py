@@ -1,7 +1,6 @@
 """What Hypothesis draws: float32 numbers of every bit pattern, and number formats that no catalog holds."""
 
 import math
-from typing import Any
 
 import numpy as np
 from hypothesis import reject, settings
@@ -66,26 +65,19 @@ def int_elements() -> st.SearchStrategy[IntElement]:
     )
 
 
-def float_elements() -> st.SearchStrategy[FloatElement]:
-    drawn = st.fixed_dictionaries(
-        {
-            "exponent_bits": st.integers(1, 8),
-            "mantissa_bits": st.one_of(st.integers(0, 4), st.integers(16, 23)),
-            "bias": st.one_of(st.integers(-8, 160), st.integers(-256, 512)),
-            "hidden_bit": st.booleans(),
-            "subnormals": st.booleans(),
-            "specials": st.sampled_from(("none", "ieee", "nan")),
-        }
-    )
-    return drawn.filter(_exists).map(lambda fields: FloatElement(**fields))
-
-
-def _exists(fields: dict[str, Any]) -> bool:
+@st.composite
+def float_elements(draw: st.DrawFn) -> FloatElement:
     try:
-        FloatElement(**fields)
-    except FormatError:
-        return False
-    return True
+        return FloatElement(
+            exponent_bits=draw(st.integers(1, 8)),
+            mantissa_bits=draw(st.one_of(st.integers(0, 4), st.integers(16, 23))),
+            bias=draw(st.one_of(st.integers(-8, 160), st.integers(-256, 512))),
+            hidden_bit=draw(st.booleans()),
+            subnormals=draw(st.booleans()),
+            specials=draw(st.sampled_from(("none", "ieee", "nan"))),
+        )
+    except FormatError:  # fields that do not go together
+        reject()
 
 
 def log_elements() -> st.SearchStrategy[LogElement]:
