@@ -4,6 +4,7 @@ One test a floor; a new consumer of declarations adds its test here.
 """
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 
 import densimeter.kernels as K
 from densimeter.formats import Datapath, derive, get, names, reference, reference_dot, resolve
+from densimeter.simulator.density import density_table
+from densimeter.simulator.rtl_regression import compare
+from densimeter.simulator.schema.density import DensityConfig
+from densimeter.simulator.schema.document import parse as parse_yaml
+from densimeter.simulator.schema.document import validate
 from support import oracle, oracle_dot, reference_tensor, streams
 
 FORMAT = resolve("{element: e3m1, block: 24, scale: e8m0}")
@@ -107,3 +113,40 @@ def test_it_multiplies_with_a_format_of_another_kind(numbers: NDArray[np.float32
     finite = np.isfinite(numbers).all(axis=1)
     np.testing.assert_allclose(mixed[finite][:, finite], left[finite] @ right[finite].T, rtol=1e-6, atol=1e-4)
     assert np.isnan(mixed[0]).all(), "a block with an infinity is NaN"
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("accumulator", ACCUMULATORS)
+def test_its_verilog_equals_the_kernel(accumulator: str) -> None:
+    regression = compare(derive(FORMAT, FORMAT, 8, accumulator), random_vectors=200)
+    assert regression.passed, regression.result.first_mismatch
+    assert regression.exhaustive_pairs
+    assert regression.result.vectors_compared > 32 * 32
+
+
+def test_it_gets_a_row_of_the_density_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: NDArray[np.float32]
+) -> None:
+    """Synthesised live, for no record of it can exist; the cheapest flow and a small unit."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    np.save(tmp_path / "weights.npy", np.nan_to_num(numbers, posinf=1.0))
+    text = f"""\
+flows: [carry]
+libraries: []
+workload: {tmp_path / "weights.npy"}
+baselines:
+  float32: {{format: float32_ftz, accumulator: fp32_ftz}}
+  int8_mac: {{format: int8, lanes: 1, accumulator: int32}}
+  int8_dot: {{format: int8, lanes: 16, accumulator: int32}}
+units:
+  - {{format: {{element: e3m1, block: 24, scale: e8m0}}, lanes: 4, accumulator: aligned20}}
+"""
+    config = validate(parse_yaml(text, "mine.yaml"), DensityConfig)
+    table = density_table(config, fresh=False, track=lambda items, label, total: iter(items))
+    (row,) = table.to_json()["rows"]
+    assert row["format"] == FORMAT.name == "e3m1_b24_e8m0"
+    assert row["memory_density"] == pytest.approx(32 / (5 + 8 / 24))
+    assert row["lut_per_mac"] > 0
+    assert row["arithmetic_density_lut"] > 1
+    assert 0 < row["qsnr_weights_db"] < 30
+    assert row["qsnr_activations_db"] is None
