@@ -37,6 +37,14 @@ class UnitCost:
     def area_um2_per_mac(self, library: str) -> float:
         return self.cells[library].area_um2 / self.lanes
 
+    def figures(self) -> dict[str, dict[str, float]]:
+        """All of them, keyed as result rows and --json name them."""
+        return {
+            "lut_per_mac_by_flow": {flow: self.luts_per_mac(flow) for flow in self.luts},
+            "area_um2_per_mac_by_library": {name: self.area_um2_per_mac(name) for name in self.cells},
+            "min_period_ns_by_library": {name: cells.min_period_ns for name, cells in self.cells.items()},
+        }
+
     @property
     def flip_flops_per_mac(self) -> float:
         return next(iter(self.luts.values())).flip_flops / self.lanes

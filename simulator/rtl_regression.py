@@ -1,11 +1,13 @@
 """Holding the Verilog to the kernels: stimulus drawn here, registers expected by `kernels`, compared by `rtl`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import Datapath
+from densimeter.hwmodels.mac import describe
 from densimeter.kernels import Registers, accumulate_stream
 from densimeter.rtl.emit import EmittedModule, emit
 from densimeter.rtl.simulate import SimulationResult, Stimulus, run
@@ -24,6 +26,17 @@ class Regression:
     @property
     def passed(self) -> bool:
         return self.result.vectors_compared > 0 and self.result.mismatches == 0
+
+    def to_json(self) -> dict[str, Any]:
+        first = self.result.first_mismatch
+        return {
+            **describe(self.datapath),
+            "module": self.module.name,
+            "vectors_compared": self.result.vectors_compared,
+            "mismatches": self.result.mismatches,
+            "exhaustive_pairs": self.exhaustive_pairs,
+            "first_mismatch": None if first is None else asdict(first),
+        }
 
 
 def compare(datapath: Datapath, *, random_vectors: int = 2000, seed: int = 0) -> Regression:

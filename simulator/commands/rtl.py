@@ -1,5 +1,6 @@
 """`densimeter rtl emit|test|synth`: the Verilog of one arithmetic unit, its proof against the kernel, its cost."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from densimeter.formats import Datapath, default_lanes, derive, resolve
-from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, shown_path, track
+from densimeter.simulator.commands.output import JsonOption, console, errors, plain_table, print_json, shown_path, track
 
 if TYPE_CHECKING:
     from densimeter.hwmodels.characterization.record import Record
+    from densimeter.simulator.rtl_regression import Regression
 
 app = typer.Typer(no_args_is_help=True, help="Emit, test and synthesise the Verilog of a multiply-accumulate unit.")
 
@@ -26,16 +28,6 @@ AccumulatorName = Annotated[
 def _datapath(activation: str, weight: str | None, lanes: int | None, accumulator: str) -> Datapath:
     a, w = resolve(activation), resolve(weight or activation)
     return derive(a, w, default_lanes(a, w) if lanes is None else lanes, accumulator)
-
-
-def _unit(datapath: Datapath) -> dict[str, object]:
-    a, w = datapath.operands
-    return {
-        "activation": a.name,
-        "weight": w.name,
-        "lanes": datapath.lanes,
-        "accumulator": str(datapath.accumulator),
-    }
 
 
 @app.command("emit")
@@ -73,34 +65,24 @@ def run_test(
     from densimeter.simulator.rtl_regression import compare
 
     datapath = _datapath(activation, weight, lanes, accumulator)
-    with console.status("simulating") if not as_json else console.capture():
+    with nullcontext() if as_json else errors.status("simulating"):
         regression = compare(datapath, random_vectors=vectors, seed=seed)
-    result = regression.result
     if as_json:
-        first = vars(result.first_mismatch) if result.first_mismatch else None
-        print_json(
-            {
-                **_unit(datapath),
-                "module": regression.module.name,
-                "vectors_compared": result.vectors_compared,
-                "mismatches": result.mismatches,
-                "exhaustive_pairs": regression.exhaustive_pairs,
-                "seed": seed,
-                "first_mismatch": first,
-            }
-        )
+        print_json({**regression.to_json(), "seed": seed})
     else:
-        drawn = (
-            "every pair of element codes, corners and random groups"
-            if regression.exhaustive_pairs
-            else "corners and random groups"
-        )
-        verdict = "[green]equal[/green]" if regression.passed else f"[red]{result.mismatches} differ[/red]"
-        console.print(f"{regression.module.name}: {result.vectors_compared} vectors compared ({drawn}), {verdict}")
-        if result.first_mismatch:
-            console.print(f"first difference: {result.first_mismatch}", markup=False)
+        _show_regression(regression)
     if not regression.passed:
         raise typer.Exit(1)
+
+
+def _show_regression(regression: "Regression") -> None:
+    result = regression.result
+    pairs = "every pair of element codes, " if regression.exhaustive_pairs else ""
+    verdict = "[green]equal[/green]" if regression.passed else f"[red]{result.mismatches} differ[/red]"
+    compared = f"{result.vectors_compared} vectors compared ({pairs}corners and random groups)"
+    console.print(f"{regression.module.name}: {compared}, {verdict}")
+    if result.first_mismatch:
+        console.print(f"first difference: {result.first_mismatch}", markup=False)
 
 
 @app.command("synth")
@@ -116,7 +98,7 @@ def run_synth(
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise the unit: 7-series LUTs in every flow, and cell area and period in the libraries found."""
-    from densimeter.hwmodels.mac import jobs, run_jobs
+    from densimeter.hwmodels.mac import describe, jobs, run_jobs, unit_cost
     from densimeter.rtl.emit import module_name
     from densimeter.rtl.liberty import find_library, known_libraries
     from densimeter.rtl.synthesize import LUT_FLOWS
@@ -127,7 +109,8 @@ def run_synth(
     found = {job: record for job, record in track(run_jobs(planned, fresh=fresh), "synthesis", len(planned)) if record}
     records = [found[job] for job in planned if job in found]
     if as_json:
-        print_json({**_unit(datapath), "records": [asdict(record) for record in records]})
+        figures = unit_cost(datapath.lanes, records).figures()
+        print_json({**describe(datapath), **figures, "records": [asdict(record) for record in records]})
         return
     headings = ">LUT/MAC", ">carry4", ">flip-flops", ">area um2/MAC", ">GE/MAC", ">min period ns"
     table = plain_table(f"{module_name(datapath)}, per MAC of {datapath.lanes}", "target", "flow", *headings, "tool")
