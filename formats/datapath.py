@@ -50,6 +50,7 @@ class Datapath:
         """One float product a cycle, rounded to float32 before it is added: the conventional floating-point MAC."""
         return (
             self.lanes == 1
+            and not self.windowed
             and isinstance(self.accumulator, Fp32Accumulator)
             and any(isinstance(f.element, FloatElement) for f in self.operands)
             and not any(f.has_unit_scale for f in self.operands)

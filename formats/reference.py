@@ -86,7 +86,8 @@ def _encode_float_saturating(magnitude: Fraction, pushed: Fraction, element: Flo
     subnormal = element.hidden_bit and field == 0
     units = round(magnitude / power_of_two(field + subnormal - bias - mantissa_bits))
     hidden = 1 << mantissa_bits if element.hidden_bit and not subnormal else 0
-    code = (field << mantissa_bits) | (min(units, hidden + (1 << mantissa_bits) - 1) - hidden)
+    mantissa = min(max(units - hidden, 0), (1 << mantissa_bits) - 1)
+    code = (field << mantissa_bits) | mantissa
     return min(code, element.largest_magnitude_code)
 
 

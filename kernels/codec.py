@@ -171,7 +171,7 @@ def _encode_saturating(y, pushed, p):  # type: ignore[no-untyped-def]
     scaled = y * power_of_two(p.mantissa_bits + p.bias - field - subnormal)
     units = np.int64(round_half_even(min(scaled, 2.0**40)))
     hidden = (1 << p.mantissa_bits) if hidden_bit == 1 and not subnormal else 0
-    code = (field << p.mantissa_bits) | (min(units, hidden + (1 << p.mantissa_bits) - 1) - hidden)
+    code = (field << p.mantissa_bits) | min(max(units - hidden, 0), (1 << p.mantissa_bits) - 1)
     return min(code, p.largest_code)
 
 

@@ -49,8 +49,8 @@ class _Unit:
 
     @property
     def rounds_product(self) -> bool:
-        """Each product is normalised and rounded by itself; a windowed one is a fixed-point sum of one."""
-        return self.datapath.float_mac and not self.datapath.windowed
+        """Each product is normalised and rounded by itself."""
+        return self.datapath.float_mac
 
     @property
     def twos_complement(self) -> bool:

@@ -24,7 +24,12 @@ def blocks() -> list[list[float]]:
     powers = [np.ldexp(rng.choice([-1.0, 1.0], BLOCK), rng.integers(-20, 9, BLOCK)) for _ in range(4)]
     constant = [0, 1e-9, -2e-9, 8e-9, 9.5e-9, 1e-8, -1e-8, 1.1e-8, 1e-7, 1e-6]
     constants = [np.array(constant + [largest] * 6) for largest in (0, 1e-8, 1)]
-    every = [*gaussian, *grid, *powers, *constants, np.zeros(BLOCK)]
+    # A logarithm's own constant, a tenth of its smallest power, 2^-127 under a largest value of one
+    push = [
+        np.resize([1, -1, *(sign * 2.0**-k for k in range(124, 134) for sign in (1, -1))], BLOCK * 2)[n::2]
+        for n in (0, 1)
+    ]
+    every = [*gaussian, *grid, *powers, *constants, *push, np.zeros(BLOCK)]
     return [block.astype(np.float32).tolist() for block in every]
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
@@ -25,6 +24,7 @@ from densimeter.formats import (
     reference,
 )
 from support import oracle
+from support.decisions import decision_points
 from support.strategies import float32_arrays, formats
 
 CLEAN = [name for name in names() if not name.endswith("_as_published")]
@@ -54,27 +54,10 @@ def assert_like_oracle(values: list[float], fmt: BlockFormat, factor: float = 1.
 # Every place where a code changes
 
 
-def decision_points(element: Element, unit: float) -> list[float]:
-    """float32 numbers at the middle between each two neighbours of the element, one ulp either side, and the values."""
-    ladder = oracle.rungs(element)
-    chosen = ladder if len(ladder) <= 256 else sorted({*ladder[:40], *ladder[-40:], *ladder[:: len(ladder) // 97]})
-    values = [oracle.value(element, oracle.code_at(element, rung)) for rung in chosen]
-    middles = [(a + b) / 2 for a, b in pairwise(values)]
-    points = np.array([*values, *middles, 1.5 * values[-1]]) * unit
-    inside = points[np.abs(points) < np.finfo(np.float32).max]
-    return [float(x) for x in around(inside.astype(np.float32))]
-
-
-def around(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    up, down = np.nextafter(points, np.float32(np.inf)), np.nextafter(points, np.float32(-np.inf))
-    every = np.concatenate([points, up, down])
-    return np.unique(np.concatenate([every, -every]).view(np.uint32)).view(np.float32)
-
-
 @pytest.mark.parametrize("name", CLEAN)
 def test_every_rounding_decision_of_an_element(name: str) -> None:
     fmt = plain(get(name).element)
-    for value in decision_points(fmt.element, 1.0):
+    for value in decision_points(fmt.element).tolist():
         assert_like_oracle([value], fmt)
 
 
@@ -89,7 +72,7 @@ def blocks_of(points: list[float], anchor: float) -> Iterator[list[float]]:
 def test_every_rounding_decision_under_a_shared_exponent(name: str, exponent: int) -> None:
     fmt = get(name)
     for block in blocks_of(
-        decision_points(fmt.element, 2.0**exponent), float(oracle.largest(fmt.element)) * 2.0**exponent
+        decision_points(fmt.element, 2.0**exponent).tolist(), float(oracle.largest(fmt.element)) * 2.0**exponent
     ):
         assert_like_oracle(block, fmt)
 
@@ -98,7 +81,9 @@ def test_every_rounding_decision_under_a_shared_exponent(name: str, exponent: in
 @pytest.mark.parametrize("factor", [1.0, 0.25, float(np.float32(0.0123))])
 def test_every_rounding_decision_under_a_float_scale(scale: float, factor: float) -> None:
     fmt = get("nvfp4")
-    for block in blocks_of(decision_points(fmt.element, scale * factor), float(np.float32(6 * scale * factor))):
+    for block in blocks_of(
+        decision_points(fmt.element, scale * factor).tolist(), float(np.float32(6 * scale * factor))
+    ):
         assert_like_oracle(block, fmt, factor)
 
 
@@ -132,7 +117,7 @@ def test_many_random_blocks(name: str) -> None:
 )
 def test_elements_round_like_ml_dtypes_within_their_range(element: str, dtype: DTypeLike) -> None:
     fmt = parse({"element": element})
-    points = [x for x in decision_points(fmt.element, 1.0) if abs(x) <= fmt.element.largest]
+    points = [x for x in decision_points(fmt.element).tolist() if abs(x) <= fmt.element.largest]
     theirs = np.array(points, np.float32).astype(dtype).view(np.uint8)
     assert [encode_one(x, fmt) for x in points] == theirs.tolist()
 
@@ -234,6 +219,12 @@ def test_a_significand_that_rounds_up(name: str, value: float, clean: float, pub
 def test_a_saturating_significand_never_becomes_a_nan_code() -> None:
     fmt = parse({"element": "e4m3", "quirks": {"saturate_significand": True}})
     assert round_trip([500.0], fmt) == [448.0]
+
+
+def test_an_exponent_pushed_past_its_value_leaves_the_significand_at_one() -> None:
+    """floor(log2(0.6 + 0.5)) = 0; clip(round((0.6 / 2^0 - 1) * 8), 0, 7) = 0."""
+    fmt = parse({"element": "e4m3", "quirks": {"saturate_significand": True, "epsilon": 0.5}})
+    assert round_trip([float(np.float32(0.6))], fmt) == [1.0]
 
 
 def test_of_several_codes_the_finest_exponent_is_taken() -> None:

@@ -73,6 +73,14 @@ def test_aligned_makes_room_where_a_sum_overflows() -> None:
     assert registers(datapath, group, group) == [254 << 11 | 961, 255 << 11 | 961]  # 1922 >> 1, one exponent up
 
 
+def test_the_bit_that_makes_room_is_cut_towards_minus_infinity() -> None:
+    datapath = derive(BFP6, BFP6, 1, "aligned11")
+    up = [Group([31], [31], 127, 127), Group([31], [30], 127, 127)]  # 961 + 930 = 1891
+    down = [Group([63], [31], 127, 127), Group([63], [30], 127, 127)]
+    assert registers(datapath, *up)[-1] == 255 << 11 | 945
+    assert registers(datapath, *down)[-1] == 255 << 11 | -946 % 2**11
+
+
 def test_clear_starts_from_zero_with_the_same_group() -> None:
     datapath = derive(INT8, INT8, 1, "int32")
     assert registers(datapath, Group([2], [3]), Group([5], [7], clear=True), Group([1], [1])) == [6, 35, 36]

@@ -7,8 +7,19 @@ from hypothesis import given, settings
 from numpy.typing import DTypeLike, NDArray
 
 import densimeter.kernels as K
-from densimeter.formats import BlockFormat, FloatElement, FormatError, IntElement, PowerOfTwoScale, get, names, parse
+from densimeter.formats import (
+    BlockFormat,
+    FloatElement,
+    FormatError,
+    IntElement,
+    PowerOfTwoScale,
+    Quirks,
+    get,
+    names,
+    parse,
+)
 from support import oracle, reference_tensor
+from support.decisions import decision_points
 from support.strategies import float32_arrays, formats
 
 ROWS, LENGTH = 2, 40  # a ragged last block for blocks of 16 and 32
@@ -34,6 +45,18 @@ def assert_equals_reference(x: NDArray[np.float32], fmt: BlockFormat) -> None:
 @given(x=float32_arrays(ROWS * LENGTH))
 def test_catalog_formats_on_any_numbers(name: str, x: NDArray[np.float32]) -> None:
     assert_equals_reference(x.reshape(ROWS, LENGTH), get(name))
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_rounding_decision(name: str) -> None:
+    """Blocks that start with the element's largest value, which settles the scale."""
+    fmt = get(name)
+    points = decision_points(fmt.element)
+    points = points[np.abs(points) <= float(oracle.largest(fmt.element))]
+    width = fmt.block - 1 if isinstance(fmt.block, int) and fmt.block > 1 else 16
+    rows = np.pad(points, (0, -len(points) % width)).reshape(-1, width)
+    anchor = np.full((len(rows), 1), float(oracle.largest(fmt.element)), np.float32)
+    assert_equals_reference(np.concatenate([anchor, rows], axis=1), fmt)
 
 
 @pytest.mark.slow
@@ -86,6 +109,7 @@ def test_one_special_in_the_second_of_three_blocks(name: str, special: float) ->
         BlockFormat(
             "saturating, with NaN", FloatElement(4, 3, 7, specials="nan"), quirks=get("dmf8_as_published").quirks
         ),
+        BlockFormat("pushed far", FloatElement(4, 3, 7), quirks=Quirks(epsilon=0.5, saturate_significand=True)),
         BlockFormat("int16", IntElement(16, fraction_bits=8)),
         BlockFormat("sign-magnitude int16", IntElement(16, "sign_magnitude"), PowerOfTwoScale(nan=True), 8),
     ],

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import densimeter.kernels as K
-from densimeter.formats import Datapath, FormatError, derive, get, parse
+from densimeter.formats import (
+    BlockFormat,
+    Datapath,
+    FloatElement,
+    FormatError,
+    PowerOfTwoScale,
+    derive,
+    get,
+    parse,
+)
 from densimeter.formats.reference_dot import accumulate
 from support import streams
 from support.strategies import datapaths
@@ -125,6 +134,69 @@ def test_largest_sums_of_wide_elements(accumulator: str, code: int) -> None:
     """Minifloats: 480 * 480 in every one of 64 lanes, the largest exact sum of this element."""
     datapath = derive(get("minifloat8"), get("minifloat8"), 64, accumulator)
     assert_equals_reference(datapath, one_group(datapath, code, 0x7F, 40))
+
+
+@pytest.mark.parametrize("accumulator", ["fp32", "fixed32:-8"])
+def test_every_meeting_of_specials_in_a_group(accumulator: str) -> None:
+    """E5M2 over two lanes: 0, -0, 1, -1, Inf, -Inf and NaN in every place."""
+    datapath = derive(parse({"element": "e5m2"}), parse({"element": "e5m2"}), 2, accumulator)
+    kinds = [0x00, 0x80, 0x3C, 0xBC, 0x7C, 0xFC, 0x7E]
+    groups = np.array(list(product(kinds, repeat=4)), np.uint32)
+    scale, always = np.zeros(len(groups), np.uint32), np.ones(len(groups), bool)
+    assert_equals_reference(datapath, streams.Stream(groups[:, :2], groups[:, 2:], scale, scale, always, always))
+
+
+def float32(bits: int) -> float:
+    return float(np.uint32(bits).view(np.float32))
+
+
+def single_group(datapath: Datapath, activation: list[int], weight: list[int], scale: int = 127) -> float:
+    """The float32 register after one group under twice the same scale, which reference and kernel agree on."""
+    a, w, scales = (np.array([codes], np.uint32) for codes in (activation, weight, scale))
+    once = np.ones(1, bool)
+    stream = streams.Stream(a, w, scales, scales, once, once)
+    assert_equals_reference(datapath, stream)
+    return float32(int(run(datapath, stream).accumulator[0]))
+
+
+@pytest.mark.parametrize(("smallest", "rounded"), [(0, 2.0**30), (0x01, 2.0**30 + 2.0**7), (0x81, 2.0**30)])
+def test_the_lowest_bit_of_a_wide_sum_breaks_a_tie(smallest: int, rounded: float) -> None:
+    """E5M2: 2^15 * 2^15 + 2^6 is a tie of float32, until 2^-16 * 2^-16, 62 bits below, is added or taken away."""
+    datapath = derive(get("mxfp8_e5m2"), get("mxfp8_e5m2"), 4, "fp32")
+    largest_power, one = (15 + 15) << 2, 15 << 2
+    activation = [largest_power, (15 + 6) << 2, smallest, 0]
+    assert single_group(datapath, activation, [largest_power, one, 0x01, 0]) == rounded
+
+
+@pytest.mark.parametrize(("accumulator", "expected"), [("fp32", 2.0**-126), ("fp32_ftz", 0.0)])
+def test_a_sum_is_tiny_before_it_is_rounded(accumulator: str, expected: float) -> None:
+    """E4M3: 2^8 - 2^-18 under two scales of 2^-67 is just below 2^-126, and rounds up to it."""
+    datapath = derive(get("mxfp8_e4m3"), get("mxfp8_e4m3"), 2, accumulator)
+    assert single_group(datapath, [(7 + 8) << 3, 0x81], [7 << 3, 0x01], 127 - 67) == expected
+
+
+def test_a_logarithm_times_a_float_keeps_its_window() -> None:
+    """2^-9 * 2^-9 is below the window of a largest product of 2^21 * 448: 21 + 8 - 3 - 24 = 2^2 is the lowest bit
+    kept."""
+    logarithm = parse({"element": {"kind": "log", "exponent_bits": 5, "bias": 10}})
+    datapath = derive(logarithm, parse({"element": "e4m3"}), 1, "fp32")
+    assert not datapath.float_mac
+    assert single_group(datapath, [1], [1]) == 0
+    assert single_group(datapath, [31], [0x7E]) == 2.0**21 * 448
+
+
+@pytest.mark.parametrize(("bias", "scale"), [(512, 0), (512, 255), (-256, 0), (-256, 255)])
+def test_sums_far_outside_float32_vanish_or_overflow(bias: int, scale: int) -> None:
+    fmt = BlockFormat("far", FloatElement(4, 3, bias), PowerOfTwoScale(), 2)
+    expected = 0.0 if bias > 0 else float("inf")
+    assert single_group(derive(fmt, fmt, 2, "fp32"), [1, 0], [1, 0], scale) == expected
+
+
+@pytest.mark.parametrize(("name", "accumulator", "expected"), [("float32", "fp32", 1), ("float32_ftz", "fp32_ftz", 0)])
+def test_a_product_is_tiny_before_it_is_rounded(name: str, accumulator: str, expected: int) -> None:
+    factors = [int(np.float32(x).view(np.uint32)) for x in (1 - 2.0**-24, 2.0**-126)]
+    datapath = derive(get(name), get(name), 1, accumulator)
+    assert single_group(datapath, factors[:1], factors[1:]) == expected * 2.0**-126
 
 
 @pytest.mark.parametrize("name", ["mxfp8_e5m2", "bfp8"])

@@ -180,9 +180,11 @@ def _float32_operand(group: Group, special: float | None, datapath: Datapath, su
 
 
 def _is_float_mac(datapath: Datapath) -> bool:
-    """One product of floats at a time, no block scale: a conventional MAC, where a zero product has a sign."""
+    """One product of floats at a time, no block scale, no window: a conventional MAC, where a zero product has a
+    sign."""
     floats = any(isinstance(fmt.element, FloatElement) for fmt in datapath.operands)
-    return floats and datapath.lanes == 1 and not _unit_scales(datapath)
+    logarithms = any(isinstance(fmt.element, LogElement) for fmt in datapath.operands)
+    return floats and not logarithms and datapath.lanes == 1 and not _unit_scales(datapath)
 
 
 def _add_float32(left: float, right: float, subnormals: bool) -> int:
