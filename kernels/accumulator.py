@@ -86,7 +86,9 @@ def to_float32(high, low, exponent, subnormals):  # type: ignore[no-untyped-def]
         kept = (high << 5) | (low >> 27)
         exact = np.float64(kept | ((low & ((1 << 27) - 1)) != 0))
         exponent += 27
-    exact *= power_of_two(min(max(exponent, -1000), 1000))  # beyond these float32 has long vanished or overflowed
+    exact *= power_of_two(
+        np.int64(min(max(exponent, -1000), 1000))
+    )  # beyond these float32 has long vanished or overflowed
     if not subnormals and abs(exact) < _SMALLEST_NORMAL:
         return np.float32(0.0) * np.float32(exact)
     return np.float32(exact)
