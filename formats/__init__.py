@@ -9,7 +9,8 @@ from densimeter.formats.accumulator import (
     parse_accumulator,
 )
 from densimeter.formats.block import BlockFormat, Quirks
-from densimeter.formats.catalog import get, names, resolve
+from densimeter.formats.catalog import get, names, parse, resolve
+from densimeter.formats.codebook import CodebookElement
 from densimeter.formats.datapath import Datapath, default_lanes, derive
 from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
 from densimeter.formats.errors import (
@@ -19,16 +20,20 @@ from densimeter.formats.errors import (
     ModelRangeError,
     ToolError,
 )
-from densimeter.formats.notation import declaration, parse
-from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
+from densimeter.formats.notation import declaration
+from densimeter.formats.rounding import Rounding
+from densimeter.formats.scale import AffineScale, DoubleScale, FloatScale, PowerOfTwoScale, Scale
 
 __all__ = [
     "Accumulator",
+    "AffineScale",
     "AlignedAccumulator",
     "BlockFormat",
+    "CodebookElement",
     "ConfigError",
     "Datapath",
     "DensimeterError",
+    "DoubleScale",
     "Element",
     "FixedAccumulator",
     "FloatElement",
@@ -41,6 +46,7 @@ __all__ = [
     "ModelRangeError",
     "PowerOfTwoScale",
     "Quirks",
+    "Rounding",
     "Scale",
     "ToolError",
     "declaration",

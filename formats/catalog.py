@@ -1,16 +1,16 @@
 """The named formats: `catalog.yaml` read into BlockFormat objects."""
 
-import dataclasses
-import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import yaml
 
+from densimeter.formats import notation
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.errors import FormatError, nearest
-from densimeter.formats.notation import parse
+from densimeter.formats.variants import SUFFIXES, vary
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -24,23 +24,48 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_BLOCK_SUFFIX = re.compile(r"(?P<base>.+)_b(?P<block>\d+)")
-
-
 def names() -> list[str]:
-    """The catalog's names, in its order."""
+    """The catalog's names, in its order. `get` also takes their variants by suffix (`formats.variants`)."""
     return list(_catalog())
 
 
 def get(name: str) -> BlockFormat:
-    """The format of that name; ``NAME_b32`` is NAME with blocks of 32. FormatError suggests the nearest name."""
+    """The format of that name, or the variant that its suffixes name (`formats.variants`): ``bfp6_b32``,
+    ``int4_g128_affine``.
+
+    FormatError suggests the nearest name.
+    """
     catalog = _catalog()
     if name in catalog:
         return catalog[name]
-    match = _BLOCK_SUFFIX.fullmatch(name)
-    if match and match["base"] in catalog and isinstance(catalog[match["base"]].block, int):
-        return dataclasses.replace(catalog[match["base"]], name=name, block=int(match["block"]))
+    parts = name.split("_")
+    for length in range(len(parts) - 1, 0, -1):  # the longest base that the catalog knows
+        base = catalog.get("_".join(parts[:length]))
+        if base is not None:
+            varied = vary(base, name, parts[length:])
+            if varied is not None:
+                return varied
+            raise FormatError(
+                f"no format is called {name!r}: {base.name!r} has no variant {'_'.join(parts[length:])!r}"
+                f"{nearest(parts[-1], SUFFIXES)}; `densimeter formats` lists names and suffixes"
+            )
     raise FormatError(f"no format is called {name!r}{nearest(name, catalog)}; `densimeter formats` lists them")
+
+
+def parse(written: Mapping[str, Any]) -> BlockFormat:
+    """Compose a format from a mapping (`formats.notation`); ``base: NAME`` starts from a catalog format.
+
+    ``{base: mxfp4, rounding: stochastic}`` is mxfp4 but for its rounding. Raises FormatError that names the key, its
+    value and what was expected.
+    """
+    if not (isinstance(written, Mapping) and "base" in written):
+        return notation.parse(written)
+    base = written["base"]
+    if not isinstance(base, str):
+        raise FormatError(f"base is {base!r}, expected the name of a catalog format")
+    changes = {key: value for key, value in written.items() if key != "base"}
+    name = "_".join([base, *(str(value) for value in changes.values() if isinstance(value, str | int))])
+    return notation.parse(notation.declaration(get(base)) | {"name": name} | changes)
 
 
 def resolve(written: str) -> BlockFormat:
@@ -58,5 +83,6 @@ def resolve(written: str) -> BlockFormat:
 def _catalog() -> dict[str, BlockFormat]:
     text = resources.files("densimeter.formats").joinpath("catalog.yaml").read_text(encoding="utf-8")
     document = yaml.safe_load(text)
-    formats = (parse({**entry, "source": document["sources"][entry["source"]]}) for entry in document["formats"])
+    sources, entries = document["sources"], document["formats"]
+    formats = (notation.parse({**entry, "source": sources[entry["source"]]}) for entry in entries)
     return {fmt.name: fmt for fmt in formats}

@@ -22,7 +22,7 @@ from densimeter.formats.accumulator import (
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.element import FLOAT32, FloatElement, LogElement, largest_magnitude
 from densimeter.formats.errors import FormatError
-from densimeter.formats.scale import FloatScale, PowerOfTwoScale
+from densimeter.formats.scale import AffineScale, DoubleScale, FloatScale, PowerOfTwoScale
 
 LOG_WINDOW_BITS = 24
 """Bits kept below the largest possible product when logarithmic operands are added: exact alignment would take 255."""
@@ -163,6 +163,8 @@ def derive(
     exist."""
     parsed = parse_accumulator(accumulator) if isinstance(accumulator, str) else accumulator
     datapath = Datapath(activation, weight, lanes, parsed)
+    for operand in datapath.operands:
+        _check_arithmetic(operand)
     _check_lanes(datapath)
     if datapath.float_mac:
         _check_float_mac(datapath)
@@ -174,7 +176,7 @@ def derive(
 def default_lanes(activation: BlockFormat, weight: BlockFormat) -> int:
     """Lanes that consume one block a cycle: the smaller block of the two, or 1 where neither has blocks of a fixed
     count."""
-    blocks = [f.block for f in (activation, weight) if f.has_unit_scale and isinstance(f.block, int)]
+    blocks = [f.block_columns for f in (activation, weight) if f.has_unit_scale and f.block_columns]
     return min(blocks, default=1)
 
 
@@ -182,11 +184,29 @@ def _check_lanes(datapath: Datapath) -> None:
     if not 1 <= datapath.lanes <= 256:
         raise FormatError(f"lanes is {datapath.lanes}, expected 1 to 256")
     for operand in datapath.scaled:
-        if isinstance(operand.block, int) and operand.block % datapath.lanes:
+        columns = operand.block_columns
+        if columns and columns % datapath.lanes:
             raise FormatError(
-                f"{datapath.lanes} lanes do not divide the block of {operand.name} ({operand.block}): one group "
-                f"would need two scales; use a divisor of {operand.block}"
+                f"{datapath.lanes} lanes do not divide the block of {operand.name} ({columns}): one group "
+                f"would need two scales; use a divisor of {columns}"
             )
+
+
+def _check_arithmetic(operand: BlockFormat) -> None:
+    """Products of codes times scales are what a unit adds; formats of other shape have no unit."""
+    scale = operand.scale
+    if isinstance(scale, AffineScale):
+        what = "adds a zero point or a minimum to every product"
+    elif isinstance(scale, DoubleScale):
+        what = "has scales that are themselves quantised"
+    elif isinstance(scale, PowerOfTwoScale) and scale.microexponents:
+        what = "shifts parts of a block by microexponents"
+    else:
+        return
+    raise FormatError(
+        f"{operand.name} {what}, for which no multiply-accumulate unit is defined; dequantise it first, or use a "
+        "format with one scale a block"
+    )
 
 
 def _check_float_mac(datapath: Datapath) -> None:

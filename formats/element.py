@@ -1,36 +1,44 @@
 """Element types: what the code of one value means.
 
 An element is a frozen declaration; every derived fact (widths, largest value, exponents) is a property. Codes are
-unsigned integers of `bits` bits whose most significant bit is the sign, two's complement integers included.
+unsigned integers of `bits` bits. `CodebookElement`, whose values are a list, stands in `codebook.py`.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from densimeter.formats.checks import check_choice, check_flag, check_integer
+from densimeter.formats.codebook import CodebookElement
 from densimeter.formats.errors import FormatError
 from densimeter.formats.number import Kind, Number, floor_log2, power_of_two
 
 _MAX_BITS = 32
 
+FloatSpecials = Literal["none", "ieee", "nan", "fnuz"]
+IntEncoding = Literal["twos_complement", "sign_magnitude", "offset", "unsigned"]
+
+_INT_SYMBOLS = {"twos_complement": "int", "sign_magnitude": "sm", "offset": "off", "unsigned": "uint"}
+
 
 @dataclass(frozen=True)
 class IntElement:
-    """A signed integer times ``2**-fraction_bits``.
+    """An integer times ``2**-fraction_bits``.
 
-    `symmetric` two's complement elements never produce their most negative code; sign-magnitude ones have no such code.
+    `encoding`: "twos_complement"; "sign_magnitude" (with a negative zero); "offset", the code of -2**(bits-1) being 0
+    (GGUF); "unsigned", for affine formats and for values that are never negative: others saturate at zero.
+    `symmetric` elements never produce their most negative code; sign-magnitude ones have no such code.
     """
 
     bits: int
-    encoding: Literal["twos_complement", "sign_magnitude"] = "twos_complement"
+    encoding: IntEncoding = "twos_complement"
     fraction_bits: int = 0
     symmetric: bool = False
 
     def __post_init__(self) -> None:
         check_integer("bits", self.bits, 2, _MAX_BITS // 2)
-        check_choice("encoding", self.encoding, ("twos_complement", "sign_magnitude"))
+        check_choice("encoding", self.encoding, get_args(IntEncoding))
         check_integer("fraction_bits", self.fraction_bits, -64, 64)
         check_flag("symmetric", self.symmetric)
 
@@ -39,12 +47,28 @@ class IntElement:
         return self.encoding == "sign_magnitude"
 
     @property
+    def signed(self) -> bool:
+        return self.encoding != "unsigned"
+
+    @property
     def largest_integer(self) -> int:
-        return (1 << (self.bits - 1)) - 1
+        return (1 << (self.bits - self.signed)) - 1
 
     @property
     def smallest_integer(self) -> int:
+        if not self.signed:
+            return 0
         return -self.largest_integer - (0 if self.sign_magnitude or self.symmetric else 1)
+
+    @property
+    def code_offset(self) -> int:
+        """What an "offset" code stands above its integer."""
+        return 1 << (self.bits - 1) if self.encoding == "offset" else 0
+
+    @property
+    def padding_code(self) -> int:
+        """The code that fills a ragged block up: that of zero."""
+        return self.code_offset
 
     @property
     def lsb_exponent(self) -> int:
@@ -80,19 +104,27 @@ class IntElement:
 
     @property
     def symbol(self) -> str:
-        return f"{'sm' if self.sign_magnitude else 'int'}{self.bits}"
+        return f"{_INT_SYMBOLS[self.encoding]}{self.bits}"
 
     @property
     def notation(self) -> str:
         suffix = f" x 2^-{self.fraction_bits}" if self.fraction_bits else ""
-        return f"{'sign-magnitude' if self.sign_magnitude else 'twos-complement'} int{self.bits}{suffix}"
+        return f"{self.encoding.replace('_', '-')} int{self.bits}{suffix}"
 
     def decode(self, code: int) -> Number:
         sign_bit = 1 << (self.bits - 1)
         if self.sign_magnitude:
             return Number(bool(code & sign_bit), code & (sign_bit - 1), self.lsb_exponent)
-        integer = code - ((code & sign_bit) << 1)
+        wrapped = (code & sign_bit) << 1 if self.encoding == "twos_complement" else 0
+        integer = code - wrapped - self.code_offset
         return Number(integer < 0, abs(integer), self.lsb_exponent)
+
+    def encode(self, magnitude: int, negative: bool) -> int:
+        """The code of an integer given as magnitude and sign; what is out of range saturates."""
+        if self.sign_magnitude:
+            return min(magnitude, self.largest_integer) | negative << (self.bits - 1)
+        integer = min(max(-magnitude if negative else magnitude, self.smallest_integer), self.largest_integer)
+        return (integer + self.code_offset) % (1 << self.bits)
 
 
 @dataclass(frozen=True)
@@ -102,7 +134,7 @@ class FloatElement:
     With a hidden bit: ``2**(E-bias) * (1 + q/2**mantissa_bits)``, and E=0 holds subnormals (or only zeros). Without one
     (the block-quantisation paper's DMF): ``2**(E-bias) * q/2**mantissa_bits`` for every E.
     `specials`: "ieee" reserves the largest E for Inf and NaN; "nan" makes only the all-ones magnitude a NaN (OCP E4M3);
-    "none" uses every code for a number.
+    "fnuz" makes negative zero the only NaN ("finite, unsigned zero"); "none" uses every code for a number.
     """
 
     exponent_bits: int
@@ -110,13 +142,13 @@ class FloatElement:
     bias: int
     hidden_bit: bool = True
     subnormals: bool = True
-    specials: Literal["none", "ieee", "nan"] = "none"
+    specials: FloatSpecials = "none"
 
     def __post_init__(self) -> None:
         check_integer("exponent_bits", self.exponent_bits, 1, 8)
         check_integer("mantissa_bits", self.mantissa_bits, 0, 23)
         check_integer("bias", self.bias, -256, 512)
-        check_choice("specials", self.specials, ("none", "ieee", "nan"))
+        check_choice("specials", self.specials, get_args(FloatSpecials))
         check_flag("hidden_bit", self.hidden_bit)
         check_flag("subnormals", self.subnormals)
         if self.specials == "ieee" and self.mantissa_bits == 0:
@@ -127,6 +159,11 @@ class FloatElement:
             raise FormatError("an element without a hidden bit needs mantissa bits and specials 'none'")
         if self.largest == 0:
             raise FormatError(f"{self.notation}: no code has a value above zero; give it another bit")
+
+    @property
+    def padding_code(self) -> int:
+        """The code that fills a ragged block up: that of zero."""
+        return 0
 
     @property
     def bits(self) -> int:
@@ -178,10 +215,18 @@ class FloatElement:
 
     @property
     def nan_code(self) -> int:
-        """Magnitude code of the canonical NaN (quiet in IEEE 754 terms); only where `has_nan`."""
+        """Code of the canonical NaN (quiet and positive in IEEE 754 terms); only where `has_nan`."""
         if self.specials == "ieee":
             return self.infinity_code | 1 << (self.mantissa_bits - 1)
-        return (1 << (self.bits - 1)) - 1
+        return (1 << (self.bits - 1)) - (self.specials == "nan")
+
+    @property
+    def has_negative_zero(self) -> bool:
+        return self.specials != "fnuz"
+
+    def with_sign(self, magnitude_code: int, negative: bool) -> int:
+        """The code of a magnitude and a sign; where there is no negative zero, zero has none."""
+        return magnitude_code | (negative and (self.has_negative_zero or magnitude_code > 0)) << (self.bits - 1)
 
     @property
     def symbol(self) -> str:
@@ -191,7 +236,8 @@ class FloatElement:
     def notation(self) -> str:
         hidden = "" if self.hidden_bit else ", no hidden bit"
         flushed = "" if self.subnormals else ", subnormals flushed"
-        return f"{self.symbol} bias {self.bias}{hidden}{flushed}"
+        finite = ", fnuz" if self.specials == "fnuz" else ""
+        return f"{self.symbol} bias {self.bias}{hidden}{flushed}{finite}"
 
     def decode(self, code: int) -> Number:
         negative = bool(code >> (self.bits - 1))
@@ -201,6 +247,8 @@ class FloatElement:
             return Number(negative, 0, 0, Kind.NAN if mantissa else Kind.INFINITE)
         if self.specials == "nan" and code & ((1 << (self.bits - 1)) - 1) == self.nan_code:
             return Number(negative, 0, 0, Kind.NAN)
+        if self.specials == "fnuz" and code == self.nan_code:
+            return Number(False, 0, 0, Kind.NAN)
         if not self.hidden_bit:
             return Number(negative, mantissa, field - self.bias - self.mantissa_bits)
         if field == 0:
@@ -220,6 +268,11 @@ class LogElement:
         check_integer("exponent_bits", self.exponent_bits, 2, 8)
         check_integer("bias", self.bias, -256, 512)
         check_flag("zero", self.zero)
+
+    @property
+    def padding_code(self) -> int:
+        """The code that fills a ragged block up: that of zero, where the element has one."""
+        return 0
 
     @property
     def bits(self) -> int:
@@ -276,7 +329,7 @@ class LogElement:
         return Number(negative, 1, field - self.bias)
 
 
-Element = IntElement | FloatElement | LogElement
+Element = IntElement | FloatElement | LogElement | CodebookElement
 
 FLOAT32 = FloatElement(8, 23, 127, specials="ieee")
 """IEEE 754 binary32, the type of every input and output."""
@@ -285,6 +338,6 @@ FLOAT32 = FloatElement(8, 23, 127, specials="ieee")
 def largest_magnitude(element: Element) -> int:
     """The largest magnitude any code can hold, in units of ``2**lsb_exponent``: the element as a fixed-point
     integer."""
-    if isinstance(element, IntElement) and not element.sign_magnitude:
+    if isinstance(element, IntElement) and element.encoding in ("twos_complement", "offset"):
         return 1 << (element.bits - 1)
     return int(element.largest / power_of_two(element.lsb_exponent))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import cache
 
 
 class Kind(Enum):
@@ -42,6 +43,7 @@ class Number:
         return -magnitude if self.negative else magnitude
 
 
+@cache
 def power_of_two(exponent: int) -> Fraction:
     """``2**exponent`` exactly, for exponents of either sign."""
     return Fraction(1 << exponent) if exponent >= 0 else Fraction(1, 1 << -exponent)
@@ -49,14 +51,27 @@ def power_of_two(exponent: int) -> Fraction:
 
 def floor_log2(value: Fraction) -> int:
     """The largest k with ``2**k <= value``, exactly; `value` must be positive."""
-    estimate = value.numerator.bit_length() - value.denominator.bit_length()
-    return estimate if power_of_two(estimate) <= value else estimate - 1
+    above, below = value.numerator, value.denominator
+    estimate = above.bit_length() - below.bit_length()
+    reached = below << estimate <= above if estimate >= 0 else below <= above << -estimate
+    return estimate if reached else estimate - 1
 
 
 def ceil_log2(value: Fraction) -> int:
     """The smallest k with ``value <= 2**k``, exactly; `value` must be positive."""
     k = floor_log2(value)
     return k if power_of_two(k) == value else k + 1
+
+
+def lsb_exponent(value: Fraction) -> int:
+    """The largest k of which ``2**k`` divides a dyadic fraction that is not zero."""
+    trailing_zeros = (value.numerator & -value.numerator).bit_length() - 1
+    return trailing_zeros - (value.denominator.bit_length() - 1)
+
+
+def significant_bits(value: Fraction) -> int:
+    """Bits from the highest to the lowest that is set in a dyadic fraction; 0 for zero."""
+    return floor_log2(abs(value)) - lsb_exponent(value) + 1 if value else 0
 
 
 def round_half_even(value: Fraction) -> int:

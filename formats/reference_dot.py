@@ -10,8 +10,8 @@ from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath
 from densimeter.formats.element import FLOAT32
 from densimeter.formats.number import Kind, Number, power_of_two
-from densimeter.formats.reference import encode_float
-from densimeter.formats.scale import PowerOfTwoScale
+from densimeter.formats.reference import decode_scale, encode_float
+from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 
 _NAN = 0x7FC00000
 _INFINITY = 0x7F800000
@@ -80,16 +80,19 @@ def group_sum(group: Group, datapath: Datapath) -> GroupSum:
 
 
 def _decode_scale(operand: BlockFormat, code: int) -> tuple[int, int, bool]:
-    """(significand, exponent code, is NaN) of an operand's block scale."""
+    """(signed significand, exponent code, is not finite) of an operand's block scale."""
     if not operand.has_unit_scale or operand.scale is None:
         return 1, 0, False
-    if operand.nan_block and code == operand.scale.nan_code:
+    if decode_scale(code, operand) is None:
         return 0, 0, True
     if isinstance(operand.scale, PowerOfTwoScale):
         return 1, code, False
-    mantissa_bits = operand.scale.element.mantissa_bits
-    field, mantissa = code >> mantissa_bits, code & ((1 << mantissa_bits) - 1)
-    return (mantissa | (1 << mantissa_bits if field else 0)), max(field, 1), False
+    assert isinstance(operand.scale, FloatScale)
+    element = operand.scale.element
+    sign, magnitude = divmod(code, 1 << (element.bits - 1))
+    field, mantissa = divmod(magnitude, 1 << element.mantissa_bits)
+    significand = mantissa | (1 << element.mantissa_bits if field else 0)
+    return (-significand if sign else significand), max(field, 1), False
 
 
 def _multiply(a: Number, w: Number) -> Number:

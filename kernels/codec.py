@@ -1,312 +1,354 @@
-"""The codec at speed: one compiled loop over blocks for every format, equal to `formats.reference` bit for bit.
+"""The codec at speed: one compiled loop over blocks for every format, equal to `formats.reference` bit for bit."""
 
-All arithmetic is float64 on float32 inputs, where it is exact: a float32 divided by a power of two is a float64 without
-error, and a float32 divided by a scale of at most 28 significant bits cannot round onto a tie of an element of at
-most 24 bits without being one (the distance is at least 2^-33 of the value, the rounding error 2^-53).
-"""
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
-from functools import cache
-from typing import Any, NamedTuple
-
+import numba
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
-from densimeter.formats.scale import FloatScale, PowerOfTwoScale
-from densimeter.kernels.bits import SQRT2_MANTISSA, floor_log2, mantissa, power_of_two, round_half_even
+from densimeter.formats.grid import Grid
+from densimeter.formats.scale import FloatScale
+from densimeter.kernels.bits import power_of_two
+from densimeter.kernels.encode import ABOVE_FLOAT32, decode_float, encode, nan_code, noise, saturated_float32
+from densimeter.kernels.parameters import (
+    MINIMUM,
+    NAN_BLOCK,
+    NAN_KEPT,
+    NAN_REFUSED,
+    NAN_ZERO,
+    POWER_OF_TWO,
+    SIGNED_SCALE,
+    STOCHASTIC,
+    VECTOR_FLOATS,
+    VECTOR_INTEGERS,
+    VECTOR_LEVELS,
+    VECTOR_LOGS,
+    VECTOR_RECIPROCALS,
+    ZERO_POINT,
+    CodecFields,
+    code_dtype,
+    ladder,
+    parameters,
+    value_table,
+)
+from densimeter.kernels.scales import choose, exponent_code, microexponent, read, read_microexponent
+from densimeter.kernels.simd import (
+    LANES,
+    decode,
+    encode_floats,
+    encode_integers,
+    encode_levels,
+    encode_logs,
+    encode_reciprocals,
+    greatest_value,
+    largest_magnitude_bits,
+    least_value,
+    shift_parts,
+)
 
-_INT, _FLOAT, _FLOAT_NO_HIDDEN, _FLOAT_SATURATING, _LOG = range(5)
-_NO_SCALE, _POWER_OF_TWO, _FLOAT_SCALE = range(3)
 _INFINITY_BITS = np.uint32(0x7F800000)
-_LARGEST_TABLE_BITS = 16
-_ABOVE_FLOAT32 = 2.0**128  # stands for infinity, so that it saturates whatever it meets
+_MAGNITUDE_MASK = np.uint32(0x7FFFFFFF)
+
+_FEWEST_FOR_THREADS = 1 << 16
+
+PLAIN, SPECIAL, NAN_THROUGHOUT, REFUSED = range(4)  # what a block holds
 
 
-class CodecParameters(NamedTuple):
-    """A format's declaration flattened to numbers that compiled code can take."""
+class _Geometry(NamedTuple):
+    """A `Grid` for compiled code: rows and groups of rows in a matrix, rows and columns of a block."""
 
-    kind: int
-    sign_shift: int
-    twos_complement: bool
-    fraction_scale: float  # int: 2**fraction_bits
-    largest_integer: int
-    most_negative: int
-    mantissa_bits: int
-    bias: int
-    lowest_exponent: int
-    largest_field: int
-    largest_code: int  # float: the code that overflow produces
-    nan_code: int  # -1: the element has none
-    flush_below_code: int  # float: magnitude codes below this become zero (elements without subnormals)
-    epsilon: float
-    epsilon_of_smallest: bool
-    smallest: float
-    flush_at: float
-    scale_kind: int
-    scale_bias: int
-    scale_ceil: bool
-    scale_offset: int
-    scale_negated: bool
-    scale_largest_code: int
-    scale_nan_code: int  # -1: no NaN blocks
-    scale_mantissa_bits: int
-    scale_lowest_exponent: int
-    element_largest: float
+    rows: int
+    groups: int
+    block_rows: int
+    block: int
 
 
-@cache
-def parameters(fmt: BlockFormat) -> CodecParameters:
-    """Flatten a format for the compiled loops."""
-    element, quirks = fmt.element, fmt.quirks
-    values: dict[str, Any] = dict.fromkeys(CodecParameters._fields, 0) | {
-        "kind": _kind(fmt),
-        "sign_shift": element.bits - 1,
-        "fraction_scale": 1.0,
-        "nan_code": -1,
-        "epsilon": float(np.float32(quirks.epsilon)),
-        "epsilon_of_smallest": quirks.epsilon_of_smallest,
-        "smallest": 2.0**element.lsb_exponent,
-        "flush_at": quirks.flush_at,
-        "scale_nan_code": -1,
-        "element_largest": float(element.largest),
-        "twos_complement": isinstance(element, IntElement) and not element.sign_magnitude,
-        "scale_ceil": False,
-        "scale_negated": False,
-    }
-    if isinstance(element, IntElement):
-        values |= {
-            "fraction_scale": 2.0**element.fraction_bits,
-            "largest_integer": element.largest_integer,
-            "most_negative": -element.smallest_integer,
-        }
-    elif isinstance(element, FloatElement):
-        values |= {
-            "mantissa_bits": element.mantissa_bits,
-            "bias": element.bias,
-            "lowest_exponent": (1 if element.hidden_bit else 0) - element.bias,
-            "largest_field": element.largest_exponent_field,
-            "largest_code": element.infinity_code if fmt.overflows_to_infinity else element.largest_magnitude_code,
-            "nan_code": element.nan_code if element.has_nan else -1,
-            "flush_below_code": 0 if element.subnormals else 1 << element.mantissa_bits,
-        }
-    else:
-        values |= {"bias": element.bias, "largest_field": (1 << element.exponent_bits) - 1}
-    return CodecParameters(**(values | _scale_values(fmt)))
-
-
-def _kind(fmt: BlockFormat) -> int:
-    if isinstance(fmt.element, IntElement):
-        return _INT
-    if isinstance(fmt.element, LogElement):
-        return _LOG
-    if fmt.quirks.saturate_significand:
-        return _FLOAT_SATURATING
-    return _FLOAT if fmt.element.hidden_bit else _FLOAT_NO_HIDDEN
-
-
-def _scale_values(fmt: BlockFormat) -> dict[str, int | bool]:
-    scale = fmt.scale
-    nan_code = scale.nan_code if scale is not None and scale.nan else -1
-    if isinstance(scale, PowerOfTwoScale):
-        return {
-            "scale_kind": _POWER_OF_TWO,
-            "scale_bias": scale.bias,
-            "scale_ceil": scale.rule == "ceil",
-            "scale_offset": fmt.scale_exponent_offset,
-            "scale_negated": scale.negated,
-            "scale_largest_code": scale.largest_code,
-            "scale_nan_code": nan_code,
-        }
-    if isinstance(scale, FloatScale):
-        return {
-            "scale_kind": _FLOAT_SCALE,
-            "scale_largest_code": scale.element.largest_magnitude_code,
-            "scale_nan_code": nan_code,
-            "scale_mantissa_bits": scale.element.mantissa_bits,
-            "scale_lowest_exponent": 1 - scale.element.bias,
-        }
-    return {"scale_kind": _NO_SCALE}
+def _geometry(fmt: BlockFormat, grid: Grid) -> tuple[_Geometry, tuple[int, int]]:
+    """With the shape of the scales; a format without scales takes a whole row for one block."""
+    rows, groups = max(grid.rows, 1), max(grid.row_groups, 1)
+    if fmt.scale is None:
+        return _Geometry(rows, groups, 1, grid.length), (grid.scales_shape[0], 1)
+    return _Geometry(rows, groups, grid.block_rows, grid.block_length), grid.scales_shape
 
 
 @njit(inline="always")
-def _encode_float(y, mantissa_bits, lowest):  # type: ignore[no-untyped-def]
-    """Magnitude code of y >= 0 with a hidden bit; a significand that rounds up carries into the exponent by itself."""
-    exponent = max(floor_log2(y), lowest)
-    units = round_half_even(y * power_of_two(mantissa_bits - exponent))
-    return ((exponent - lowest) << mantissa_bits) + np.int64(units)
+def put(out, i, width, code):  # type: ignore[no-untyped-def]
+    """Write code number i, `width` bytes wide, into bytes."""
+    for byte in range(width):
+        out[i * width + byte] = np.uint8((code >> (8 * byte)) & 0xFF)
 
 
 @njit(inline="always")
-def _encode_magnitude(y, pushed, p):  # type: ignore[no-untyped-def]
-    """Magnitude code of y >= 0, in units of the block's scale, for float and log elements; `pushed`: y with epsilon."""
-    if p.kind == _FLOAT:
-        code = min(_encode_float(y, p.mantissa_bits, p.lowest_exponent), p.largest_code)
-        return code if code >= p.flush_below_code else 0
-    if p.kind == _FLOAT_NO_HIDDEN:
-        exponent = max(floor_log2(y) + 1, p.lowest_exponent)
-        units = np.int64(round_half_even(y * power_of_two(p.mantissa_bits - exponent)))
-        carry = units >> p.mantissa_bits
-        return min(((exponent + carry + p.bias) << p.mantissa_bits) | (units >> carry), p.largest_code)
-    if p.kind == _LOG:
-        if pushed == 0.0:
-            return 0
-        exponent = floor_log2(pushed) + (mantissa(pushed) > SQRT2_MANTISSA)
-        return min(max(exponent + p.bias, 0), p.largest_field)
-    return _encode_saturating(y, pushed, p)
-
-
-@njit
-def _encode_saturating(y, pushed, p):  # type: ignore[no-untyped-def]
-    """The published rule: choose the exponent field of `pushed` first, then clip the significand to it."""
-    if y == 0.0:
-        return 0
-    hidden_bit = p.lowest_exponent + p.bias  # 1 with a hidden bit, 0 without
-    exponent = floor_log2(pushed)
-    if hidden_bit == 0 and mantissa(pushed) != 0:
-        exponent += 1
-    field = min(max(exponent + p.bias, 0), p.largest_field)
-    subnormal = hidden_bit == 1 and field == 0
-    scaled = y * power_of_two(p.mantissa_bits + p.bias - field - subnormal)
-    units = np.int64(round_half_even(min(scaled, 2.0**40)))
-    hidden = (1 << p.mantissa_bits) if hidden_bit == 1 and not subnormal else 0
-    code = (field << p.mantissa_bits) | min(max(units - hidden, 0), (1 << p.mantissa_bits) - 1)
-    return min(code, p.largest_code)
+def get(codes, i, width):  # type: ignore[no-untyped-def]
+    """Code number i, `width` bytes wide, of bytes."""
+    code = np.int64(0)
+    for byte in range(width):
+        code |= np.int64(codes[i * width + byte]) << (8 * byte)
+    return code
 
 
 @njit(inline="always")
-def _scale_code(largest, tensor_factor, p):  # type: ignore[no-untyped-def]
-    if p.scale_kind == _POWER_OF_TWO:
-        if largest == 0.0:
-            return p.scale_largest_code if p.scale_negated else 0
-        exponent = floor_log2(largest) - p.scale_offset
-        if p.scale_ceil and mantissa(largest) != 0:
-            exponent += 1
-        if p.scale_negated:
-            exponent = -exponent
-        return min(max(exponent + p.scale_bias, 0), p.scale_largest_code)
-    if p.scale_kind == _NO_SCALE or tensor_factor == 0.0:
-        return 0
-    wanted = largest / (p.element_largest * tensor_factor)
-    return min(_encode_float(wanted, p.scale_mantissa_bits, p.scale_lowest_exponent), p.scale_largest_code)
+def _number(x):  # type: ignore[no-untyped-def]
+    """A float32 that is not NaN as float64, infinities as powers of two that saturate whatever they meet."""
+    return min(max(np.float64(x), -ABOVE_FLOAT32), ABOVE_FLOAT32)
 
 
 @njit(inline="always")
-def _scale_value(code, tensor_factor, p):  # type: ignore[no-untyped-def]
-    if p.scale_kind == _POWER_OF_TWO:
-        return power_of_two(code - p.scale_bias)
-    if p.scale_kind == _NO_SCALE:
-        return 1.0
-    field = code >> p.scale_mantissa_bits
-    significand = code & ((1 << p.scale_mantissa_bits) - 1)
-    if field > 0:
-        significand |= 1 << p.scale_mantissa_bits
-        field -= 1
-    return (
-        np.float64(significand) * power_of_two(field + p.scale_lowest_exponent - p.scale_mantissa_bits) * tensor_factor
-    )
+def _magnitude(bits):  # type: ignore[no-untyped-def]
+    """The magnitude of a float32 bit pattern as float64, infinity as a power of two."""
+    return min(np.float64(np.uint32(bits).view(np.float32)), ABOVE_FLOAT32)
 
 
 @njit(inline="always")
-def _encode(x, unit, p):  # type: ignore[no-untyped-def]
-    """Code of one float32 that is not NaN."""
-    negative = np.float32(x).view(np.int32) < 0
-    magnitude = min(np.float64(abs(x)), _ABOVE_FLOAT32)
-    y = magnitude / unit if unit > 0.0 else 0.0
-    pushed = y
-    if p.epsilon != 0.0 and magnitude < _ABOVE_FLOAT32:
-        epsilon = np.float32(p.epsilon * unit * p.smallest) if p.epsilon_of_smallest else np.float32(p.epsilon)
-        negative = negative and abs(x) > epsilon
-        pushed = np.float64(abs(x) + epsilon) / unit
-    if magnitude <= p.flush_at:
-        y = pushed = 0.0
-    if p.kind == _INT:
-        integer = np.int64(round_half_even(min(pushed * p.fraction_scale, 2.0**40)))
-        if p.twos_complement:
-            signed = -min(integer, p.most_negative) if negative else min(integer, p.largest_integer)
-            return signed & ((np.int64(2) << p.sign_shift) - 1)
-        return min(integer, p.largest_integer) | np.int64(negative) << p.sign_shift
-    return np.int64(_encode_magnitude(y, pushed, p)) | np.int64(negative) << p.sign_shift
-
-
-@njit
-def _largest_number(bits):  # type: ignore[no-untyped-def]
-    """Bits of the largest magnitude that is not NaN."""
+def _largest_bits(values, start, stop):  # type: ignore[no-untyped-def]
+    """The largest bit pattern of |values[start:stop]|; NaN has the largest of all."""
     largest = np.uint32(0)
-    for one in bits:
-        magnitude_bits = one & np.uint32(0x7FFFFFFF)
-        if magnitude_bits <= _INFINITY_BITS:
-            largest = max(largest, magnitude_bits)
+    i = start
+    while i + LANES <= stop:
+        largest = max(largest, largest_magnitude_bits(values, i))
+        i += LANES
+    bits = values.view(np.uint32)
+    while i < stop:
+        largest = max(largest, bits[i] & _MAGNITUDE_MASK)
+        i += 1
     return largest
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _quantize_rows(x, block, tensor_factor, p, codes, scales, refused):  # type: ignore[no-untyped-def]
-    """Quantise [rows, K] float32; `refused[row]` counts the NaNs that no code can hold."""
-    rows, length = x.shape
-    for row in prange(rows):
-        values, bits, out = x[row], x[row].view(np.uint32), codes[row]
-        for b in range(scales.shape[1]):
-            start, stop = b * block, min((b + 1) * block, length)
-            largest_bits = np.uint32(0)
-            nans = 0
-            for i in range(start, stop):
-                magnitude_bits = bits[i] & np.uint32(0x7FFFFFFF)
-                nans += magnitude_bits > _INFINITY_BITS
-                largest_bits = max(largest_bits, magnitude_bits)
-            if nans > 0 and p.scale_nan_code < 0:
-                largest_bits = _largest_number(bits[start:stop])
-            if largest_bits >= _INFINITY_BITS and p.scale_nan_code >= 0:
-                scales[row, b] = p.scale_nan_code
-                for i in range(start, stop):
-                    out[i] = 0
-                continue
-            if nans > 0 and p.nan_code < 0:
-                refused[row] += nans
-                continue
-            largest = min(np.float64(np.uint32(largest_bits).view(np.float32)), _ABOVE_FLOAT32)
-            code = _scale_code(largest, tensor_factor, p)
-            scales[row, b] = code
-            unit = _scale_value(code, tensor_factor, p)
-            for i in range(start, stop):
-                if nans > 0 and np.isnan(values[i]):
-                    out[i] = p.nan_code | np.int64(bits[i] >> np.uint32(31)) << p.sign_shift
-                else:
-                    out[i] = _encode(values[i], unit, p)
+@njit
+def _largest_number(values):  # type: ignore[no-untyped-def]
+    """(largest bit pattern of a magnitude that is not NaN, how many NaN)."""
+    largest, nans = np.uint32(0), 0
+    for one in values.view(np.uint32):
+        magnitude = one & _MAGNITUDE_MASK
+        if magnitude > _INFINITY_BITS:
+            nans += 1
+        else:
+            largest = max(largest, magnitude)
+    return largest, nans
+
+
+@njit(inline="always")
+def _range(x, top, bottom, start, stop):  # type: ignore[no-untyped-def]
+    """(least, greatest) of a block of finite numbers."""
+    least, greatest = np.float32(np.inf), np.float32(-np.inf)
+    for row in range(top, bottom):
+        i = start
+        while i + LANES <= stop:
+            least, greatest = min(least, least_value(x[row], i)), max(greatest, greatest_value(x[row], i))
+            i += LANES
+        while i < stop:
+            least, greatest = min(least, x[row, i]), max(greatest, x[row, i])
+            i += 1
+    return np.float64(least), np.float64(greatest)
 
 
 @njit
-def _decode_float(code, p):  # type: ignore[no-untyped-def]
-    """Value of a float code, for elements too wide for a table."""
-    magnitude = code & ((np.int64(1) << p.sign_shift) - 1)
-    field, fraction = magnitude >> p.mantissa_bits, magnitude & ((1 << p.mantissa_bits) - 1)
-    hidden_bit = p.lowest_exponent + p.bias  # 1 with a hidden bit, 0 without
-    if field > p.largest_field:
-        value = np.nan if fraction else np.inf
-    elif magnitude == p.nan_code:
-        value = np.nan
-    elif hidden_bit == 0:
-        value = fraction * power_of_two(field + p.lowest_exponent - p.mantissa_bits)
-    elif field == 0:
-        value = 0.0 if p.flush_below_code else fraction * power_of_two(p.lowest_exponent - p.mantissa_bits)
-    else:
-        significand = fraction | (1 << p.mantissa_bits)
-        value = significand * power_of_two(field - 1 + p.lowest_exponent - p.mantissa_bits)
-    return -value if code >> p.sign_shift else value
+def _extremes(values, policy):  # type: ignore[no-untyped-def]
+    """(value of largest magnitude, the first of several; least; greatest) of a block, [rows, columns]."""
+    extreme, least, greatest = 0.0, np.inf, -np.inf
+    for row in values:
+        for x in row:
+            number = 0.0
+            if np.isnan(x):
+                if policy != NAN_ZERO:
+                    continue
+            else:
+                number = _number(x)
+            if abs(number) > abs(extreme):
+                extreme = number
+            least, greatest = min(least, number), max(greatest, number)
+    return (extreme, least, greatest) if least <= greatest else (0.0, 0.0, 0.0)
+
+
+@njit(inline="always")
+def _choose_scale(x, top, bottom, start, stop, factor, p):  # type: ignore[no-untyped-def]
+    """(state, scale code, unit, zero, minimum) of the block x[top:bottom, start:stop]; microexponents follow.
+
+    Of a refused block, the number of NaN stands for the unit.
+    """
+    e, s = p.element, p.scale
+    largest, nans = np.uint32(0), 0
+    for row in range(top, bottom):
+        largest = max(largest, _largest_bits(x[row], start, stop))
+    state = PLAIN
+    if largest >= _INFINITY_BITS:
+        if e.nan_policy == NAN_BLOCK:
+            return NAN_THROUGHOUT, np.int64(s.nan_code), 0.0, 0.0, 0.0
+        state, largest = SPECIAL, np.uint32(0)
+        for row in range(top, bottom):
+            row_largest, row_nans = _largest_number(x[row, start:stop])
+            largest, nans = max(largest, row_largest), nans + row_nans
+        if nans > 0 and e.nan_policy == NAN_REFUSED:
+            return REFUSED, np.int64(0), np.float64(nans), 0.0, 0.0
+    if s.kind == POWER_OF_TWO:
+        code = exponent_code(_magnitude(largest), s, e.largest)
+        return state, code, power_of_two(code - s.bias), 0.0, 0.0
+    extreme, least, greatest = 0.0, 0.0, 0.0
+    if s.kind == SIGNED_SCALE or s.kind == ZERO_POINT or s.kind == MINIMUM:
+        least, greatest = _range(x, top, bottom, start, stop) if state == PLAIN else (0.0, 0.0)
+        extreme = greatest if greatest > -least else least
+        if state != PLAIN or greatest == -least:  # of two extremes the first one counts
+            extreme, least, greatest = _extremes(x[top:bottom, start:stop], e.nan_policy)
+    code, unit, zero, minimum = choose(_magnitude(largest), extreme, least, greatest, factor, p)
+    return state, code, unit, zero, minimum
+
+
+@njit(inline="always")
+def _encode_run(values, row, start, stop, seed, state, unit, zero, minimum, p, ladder, out):  # type: ignore[no-untyped-def]
+    """Encode values[start:stop] of a row, which share a scale; values are numbered row after row."""
+    e, i = p.element, start
+    if state == PLAIN and unit != 0.0:
+        inverse = 1.0 / abs(unit) if p.scale.kind <= POWER_OF_TWO else 0.0  # exact, or none
+        if e.vector == VECTOR_INTEGERS:
+            while i + LANES <= stop:
+                encode_integers(values, out, i, unit, inverse, zero, minimum, e)
+                i += LANES
+        elif e.vector == VECTOR_FLOATS:
+            above = e.overflow_code if e.overflow_code >= 0 else p.float.largest_code
+            while i + LANES <= stop:
+                encode_floats(values, out, i, unit, inverse, e, p.float, above)
+                i += LANES
+        elif e.vector == VECTOR_LOGS:
+            while i + LANES <= stop:
+                encode_logs(values, out, i, inverse, e)
+                i += LANES
+        elif e.vector == VECTOR_LEVELS:
+            while i + LANES <= stop:
+                encode_levels(values, out, i, unit, e, ladder)
+                i += LANES
+        elif e.vector == VECTOR_RECIPROCALS:
+            reciprocal = saturated_float32(1.0 / unit)
+            while i + LANES <= stop:
+                encode_reciprocals(values, out, i, reciprocal, minimum, e)
+                i += LANES
+    if i < stop:
+        _encode_one_by_one(values, i, stop, row * values.size, seed, unit, zero, minimum, p, ladder, out)
+
+
+@njit
+def _encode_one_by_one(values, start, stop, index, seed, unit, zero, minimum, p, ladder, out):  # type: ignore[no-untyped-def]
+    e = p.element
+    for i in range(start, stop):
+        chance = noise(seed, index + i) if e.rounding == STOCHASTIC else 0.0
+        value = values[i]
+        if np.isnan(value):
+            if e.nan_policy == NAN_KEPT:
+                put(out, i, e.code_bytes, nan_code(np.float32(value).view(np.int32) < 0, p.float))
+                continue
+            value = np.float32(0.0)
+        put(out, i, e.code_bytes, encode(value, unit, zero, minimum, chance, p, ladder))
+
+
+@njit(error_model="numpy")
+def _scale_parts(values, start, stop, block, state, code, s, scaled):  # type: ignore[no-untyped-def]
+    """Shift the parts of one block up by their microexponents, which is exact, into `scaled`.
+
+    Returns the scale code with the microexponents: under the shared exponent, the shifted values have the right codes.
+    """
+    width, shared, part = block // s.micro_parts, code, 0
+    if state == PLAIN and LANES % width == 0:
+        while start + part * width + LANES <= stop:
+            first, top = start + part * width, shared - s.bias + s.offset
+            shifts = shift_parts(values, scaled, first, top, width, s.micro_bits, s.micro_largest)
+            code |= shifts << (s.bits + part * s.micro_bits)
+            part += LANES // width
+    while part < s.micro_parts:
+        first = min(start + part * width, stop)
+        last = min(first + width, stop)
+        largest, _ = _largest_number(values[first:last])
+        shift = microexponent(_magnitude(largest), shared, s)
+        code |= shift << (s.bits + part * s.micro_bits)
+        factor = np.float32(1 << shift)
+        for i in range(first, last):
+            scaled[i] = values[i] * factor
+        part += 1
+    return code
+
+
+@njit(error_model="numpy")
+def _quantize_group(x, top, bottom, block, factor, seed, e, f, s, stored, least_stored, ladder, codes, scales):  # type: ignore[no-untyped-def]
+    """Quantise the blocks over rows top to bottom, which share their scales; returns how many NaN were refused.
+
+    First all scales, then all codes: a block's codes need not wait for its scale.
+    """
+    p = CodecFields(e, f, s, stored, least_stored)
+    length, refused, count = x.shape[1], np.int64(0), scales.size // s.code_bytes
+    states, shared = np.empty(count, np.uint8), np.empty((count, 3))
+    scaled = np.empty(length if s.micro_parts > 0 else 0, np.float32)
+    for b in range(count):
+        stop = min((b + 1) * block, length)
+        state, code, unit, zero, minimum = _choose_scale(x, top, bottom, b * block, stop, factor, p)
+        states[b] = state
+        put(scales, b, s.code_bytes, code)
+        shared[b, 0], shared[b, 1], shared[b, 2] = unit, zero, minimum
+    for row in range(top, bottom):
+        for b in range(count):
+            start, stop, state = b * block, min((b + 1) * block, length), states[b]
+            if state == NAN_THROUGHOUT:
+                codes[row, start * e.code_bytes : stop * e.code_bytes] = 0
+            elif state == REFUSED:
+                if row == top:
+                    refused += np.int64(shared[b, 0])
+            else:
+                unit, zero, minimum = shared[b, 0], shared[b, 1], shared[b, 2]
+                if s.micro_parts > 0:
+                    code = get(scales, b, s.code_bytes)
+                    code = _scale_parts(x[row], start, stop, block, state, code, s, scaled)
+                    put(scales, b, s.code_bytes, code)
+                    _encode_run(scaled, row, start, stop, seed, state, unit, zero, minimum, p, ladder, codes[row])
+                else:
+                    _encode_run(x[row], row, start, stop, seed, state, unit, zero, minimum, p, ladder, codes[row])
+    return refused
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _dequantize_rows(codes, scales, block, tensor_factor, p, table, out):  # type: ignore[no-untyped-def]
-    """Dequantise [rows, K] codes through a table of element values; one rounding, from float64 to float32."""
-    rows, length = codes.shape
-    for row in prange(rows):
-        for b in range(scales.shape[1]):
-            code = np.int64(scales[row, b])
-            unit = np.nan if code == p.scale_nan_code else _scale_value(code, tensor_factor, p)
-            for i in range(b * block, min((b + 1) * block, length)):
-                value = table[codes[row, i]] if table.size > 0 else _decode_float(np.int64(codes[row, i]), p)
-                out[row, i] = np.float32(value * unit)
+def _quantize_rows(x, g, factor, seed, e, f, s, stored, minimum, ladder, codes, scales, refused):  # type: ignore[no-untyped-def]
+    """Quantise [rows, K] float32; `refused[group of rows]` counts the NaNs that the format refuses."""
+    for group in prange(scales.shape[0]):
+        matrix = group // g.groups
+        top = matrix * g.rows + (group - matrix * g.groups) * g.block_rows
+        bottom = min(top + g.block_rows, (matrix + 1) * g.rows)
+        refused[group] = _quantize_group(
+            x, top, bottom, g.block, factor, seed, e, f, s, stored, minimum, ladder, codes, scales[group]
+        )
+
+
+@njit(error_model="numpy")
+def _dequantize_row(codes, scales, block, factor, e, f, s, stored, least_stored, table, out):  # type: ignore[no-untyped-def]
+    p = CodecFields(e, f, s, stored, least_stored)
+    length, width = out.size, block // max(s.micro_parts, 1)
+    vectors = table.size > 0 and (s.micro_parts == 0 or LANES % width == 0 or width % LANES == 0)
+    for b in range(scales.size // s.code_bytes):
+        code = get(scales, b, s.code_bytes)
+        unit, zero, added = read(code, factor, p)
+        start, stop = b * block, min((b + 1) * block, length)
+        i = start
+        if vectors:
+            while i + LANES <= stop:
+                shifts = code >> (s.bits + (i - start) // width * s.micro_bits) if s.micro_parts > 0 else 0
+                shifting = shifts, width, s.micro_bits, s.micro_largest
+                decode(codes, e.code_bytes, table, out, i, unit, zero, added, *shifting)
+                i += LANES
+        while i < stop:
+            element = get(codes, i, e.code_bytes)
+            value = table[element] if table.size > 0 else decode_float(element, f)
+            if s.micro_parts > 0:
+                value *= power_of_two(-read_microexponent(code, (i - start) // width, s))
+            out[i] = np.float32((value - zero) * unit) + np.float32(added)
+            i += 1
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _dequantize_rows(codes, scales, g, factor, e, f, s, stored, minimum, table, out):  # type: ignore[no-untyped-def]
+    """Dequantise [rows, K] codes through a table of element values."""
+    for row in prange(codes.shape[0]):
+        matrix = row // g.rows
+        group = matrix * g.groups + (row - matrix * g.rows) // g.block_rows
+        _dequantize_row(codes[row], scales[group], g.block, factor, e, f, s, stored, minimum, table, out[row])
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -314,9 +356,13 @@ def _largest_finite(x):  # type: ignore[no-untyped-def]
     """Largest finite magnitude of [rows, K] float32, a row at a time."""
     largest = np.zeros(x.shape[0], np.float32)
     for row in prange(x.shape[0]):
-        for value in x[row]:
-            if np.isfinite(value):
-                largest[row] = max(largest[row], abs(value))
+        bits = _largest_bits(x[row], 0, x.shape[1])
+        if bits < _INFINITY_BITS:
+            largest[row] = np.float32(_magnitude(bits))
+        else:
+            for value in x[row]:
+                if np.isfinite(value):
+                    largest[row] = max(largest[row], abs(value))
     return largest
 
 
@@ -330,40 +376,68 @@ def tensor_scale(x: NDArray[np.float32], fmt: BlockFormat) -> float:
     return float(min(factor, np.finfo(np.float32).max))
 
 
-def code_dtype(bits: int) -> np.dtype[np.unsignedinteger]:
-    """The narrowest unsigned integer type that holds a code of this many bits."""
-    return np.dtype(np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32)
-
-
 def quantize_rows(
-    x: NDArray[np.float32], fmt: BlockFormat, block: int, tensor_factor: float
+    x: NDArray[np.float32],
+    fmt: BlockFormat,
+    grid: Grid,
+    tensor_factor: float = 1.0,
+    seed: int = 0,
+    codes: NDArray[np.unsignedinteger] | None = None,
+    scales: NDArray[np.unsignedinteger] | None = None,
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger], int]:
-    """Quantise a C-contiguous [rows, K] array: (codes [rows, K], scale codes [rows, blocks], NaNs refused)."""
-    rows, length = x.shape
-    codes = np.empty((rows, length), code_dtype(fmt.element.bits))
-    scales = np.empty((rows, fmt.blocks_per_row(length)), np.uint32)
-    refused = np.zeros(rows, np.int64)
-    _quantize_rows(x, block, tensor_factor, parameters(fmt), codes, scales, refused)
-    scale_bits = fmt.scale.bits if fmt.scale is not None else 8
-    return codes, scales.astype(code_dtype(scale_bits)), int(refused.sum())
+    """Quantise a C-contiguous [rows, K] array under any scale but a double one.
+
+    Returns codes [rows, K] and scale codes of `grid.scales_shape`, in the arrays given for them (of their `code_dtype`,
+    C-contiguous) or in new ones, and how many NaN were refused.
+    """
+    geometry, scales_shape = _geometry(fmt, grid)
+    codes = np.empty(x.shape, code_dtype(fmt.element.bits)) if codes is None else codes
+    if scales is None or fmt.scale is None:
+        scales = np.empty(scales_shape, code_dtype(_scale_bits(fmt)))
+    refused = np.zeros(len(scales), np.int64)
+    noise_seed = np.uint64(seed & ((1 << 64) - 1))
+    fields, steps = parameters(fmt), ladder(fmt)
+    with _threads(x.size):
+        _quantize_rows(x, geometry, tensor_factor, noise_seed, *fields, steps, _bytes(codes), _bytes(scales), refused)
+    if fmt.scale is None:
+        scales = np.zeros(grid.scales_shape, np.uint8)
+    return codes, scales, int(refused.sum())
 
 
 def dequantize_rows(
     codes: NDArray[np.unsignedinteger],
     scales: NDArray[np.unsignedinteger],
     fmt: BlockFormat,
-    block: int,
+    grid: Grid,
     tensor_factor: float,
     out: NDArray[np.float32],
 ) -> None:
     """Dequantise [rows, K] codes into `out`, C-contiguous float32 of the same shape."""
-    table = value_table(fmt.element)
-    _dequantize_rows(codes, scales.astype(np.uint32), block, tensor_factor, parameters(fmt), table, out)
+    geometry, scales_shape = _geometry(fmt, grid)
+    if fmt.scale is None:
+        scales = np.zeros(scales_shape, np.uint8)
+    narrow = scales.astype(code_dtype(_scale_bits(fmt)), order="C", copy=False)
+    codes = codes.astype(code_dtype(fmt.element.bits), order="C", copy=False)
+    fields, table = parameters(fmt), value_table(fmt.element)
+    with _threads(out.size):
+        _dequantize_rows(_bytes(codes), _bytes(narrow), geometry, tensor_factor, *fields, table, out)
 
 
-@cache
-def value_table(element: Element) -> NDArray[np.float64]:
-    """The value of every code as float64, specials included; empty for elements wider than 16 bits."""
-    if element.bits > _LARGEST_TABLE_BITS:
-        return np.empty(0)
-    return np.array([float(element.decode(code)) for code in range(1 << element.bits)])
+@contextmanager
+def _threads(values: int) -> Iterator[None]:
+    """One thread for few values: waking others would take longer than the work."""
+    usual = numba.get_num_threads()
+    numba.set_num_threads(usual if values >= _FEWEST_FOR_THREADS else 1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(usual)
+
+
+def _scale_bits(fmt: BlockFormat) -> int:
+    return fmt.scale.code_bits if fmt.scale is not None else 8
+
+
+def _bytes(codes: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+    """The same memory as little-endian bytes: one compiled loop serves codes of every width."""
+    return codes.view(np.uint8).reshape(len(codes), codes.shape[1] * codes.itemsize)

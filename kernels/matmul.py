@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from densimeter.formats.accumulator import Accumulator, Fp32Accumulator, IntAccumulator
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath, default_lanes, derive
+from densimeter.formats.element import IntElement
 from densimeter.formats.errors import FormatError
-from densimeter.formats.scale import FloatScale
+from densimeter.formats.grid import grid
+from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import parameters
 from densimeter.kernels.codec import dequantize_rows
 from densimeter.kernels.dot import matmul_float_mac, matmul_groups
@@ -65,13 +67,12 @@ def matmul(
 def _longest_groups(datapath: Datapath) -> Datapath:
     """Where the register wraps, addition is associative and groups may be as long as is fastest.
 
-    Logarithms are left alone: the code zero that fills a last group need not be worth zero.
+    Elements without a zero are left alone: the code that fills a last group is worth something.
     """
-    wraps = (
-        not datapath.windowed
-        and isinstance(datapath.accumulator, IntAccumulator)
-        and datapath.accumulator.overflow == "wrap"
-    )
+    wraps = isinstance(datapath.accumulator, IntAccumulator) and datapath.accumulator.overflow == "wrap"
+    padding = [fmt.element.decode(fmt.element.padding_code) for fmt in datapath.operands]
+    if datapath.windowed or any(number.significand for number in padding):
+        return datapath
     longer = replace(datapath, lanes=_WRAPPING_GROUP)
     return longer if wraps and longer.sum_bits <= LARGEST_SINGLE_SUM_BITS else datapath
 
@@ -79,9 +80,13 @@ def _longest_groups(datapath: Datapath) -> Datapath:
 def element_values(tensor: QuantizedTensor) -> NDArray[np.float32]:
     """Element values [rows, K] without any scale."""
     codes = tensor.code_rows().reshape(tensor.shape)
-    bare = BlockFormat(tensor.format.name, tensor.format.element)
+    return _bare_values(codes, BlockFormat(tensor.format.name, tensor.format.element))
+
+
+def _bare_values(codes: NDArray[np.unsignedinteger], fmt: BlockFormat) -> NDArray[np.float32]:
+    """Values of [rows, K] codes of a format without a scale."""
     values = np.empty(codes.shape, np.float32)
-    dequantize_rows(codes, np.zeros(codes.shape, np.uint8), bare, 1, 1.0, values)
+    dequantize_rows(codes, np.zeros(codes.shape, np.uint8), fmt, grid(fmt, codes.shape, 1), 1.0, values)
     return values
 
 
@@ -97,7 +102,9 @@ def _quantized(x: ArrayLike | QuantizedTensor, fmt: BlockFormat, name: str) -> Q
 
 
 def _operand(tensor: QuantizedTensor, datapath: Datapath) -> Operand:
-    return unpack_operand(tensor.code_rows().reshape(tensor.shape), tensor.scale_rows(), tensor.format, datapath)
+    """Codes with a scale a row and block: the rows of a tile each get its scale."""
+    scales = tensor.scale_rows().repeat(tensor.format.block_rows, axis=0)[: max(tensor.shape[0], 1)]
+    return unpack_operand(tensor.code_rows().reshape(tensor.shape), scales, tensor.format, datapath)
 
 
 def _keeps_subnormals(datapath: Datapath) -> bool:
@@ -113,9 +120,14 @@ def _outer_scale(tensor: QuantizedTensor) -> NDArray[np.float32]:
     fmt, rows = tensor.format, tensor.shape[0]
     if fmt.has_tensor_scale:
         return np.full(rows, tensor.tensor_scale, np.float32)
-    if fmt.has_unit_scale or not isinstance(fmt.scale, FloatScale):
+    if fmt.has_unit_scale or fmt.scale is None:
         return np.ones(rows, np.float32)
     codes = tensor.scale_rows().reshape(-1, 1)
-    values = np.empty(codes.shape, np.float32)
-    dequantize_rows(codes, np.zeros(codes.shape, np.uint8), BlockFormat("scale", fmt.scale.element), 1, 1.0, values)
+    if isinstance(fmt.scale, PowerOfTwoScale):
+        ones = replace(fmt, element=IntElement(2), block=1, specials=None)
+        values = np.empty(codes.shape, np.float32)
+        dequantize_rows(np.ones_like(codes), codes, ones, grid(ones, codes.shape, 1), 1.0, values)
+    else:
+        assert isinstance(fmt.scale, FloatScale)
+        values = _bare_values(codes, BlockFormat("scale", fmt.scale.element))
     return np.broadcast_to(values[:, 0], (rows,))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.block import BlockFormat
+from densimeter.formats.codebook import CodebookElement
 from densimeter.formats.datapath import Datapath
 from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
@@ -40,9 +41,10 @@ def unpack_operand(
     fmt: BlockFormat,
     datapath: Datapath,
 ) -> Operand:
-    """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with code zero to whole groups."""
+    """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with the code of zero to whole groups."""
     padding = ((0, 0), (0, -codes.shape[1] % datapath.lanes))
-    significands, exponents, specials = _decode(np.pad(codes, padding), fmt.element)
+    padded = np.pad(codes, padding, constant_values=fmt.element.padding_code)
+    significands, exponents, specials = _decode(padded, fmt.element)
     values = significands
     if not datapath.windowed:
         values, exponents = significands << (exponents - fmt.element.lsb_exponent), np.empty((0, 0), np.int64)
@@ -65,9 +67,8 @@ def _decode(
     finite = np.full(codes.shape, FINITE, np.uint8)
     sign = wide >> (element.bits - 1)
     magnitude = wide & ((1 << (element.bits - 1)) - 1)
-    if isinstance(element, IntElement):
-        values = np.where(sign, -magnitude, magnitude) if element.sign_magnitude else wide - (sign << element.bits)
-        return values, np.full(codes.shape, element.lsb_exponent, np.int64), finite
+    if isinstance(element, IntElement | CodebookElement):
+        return _integers(wide, element), np.full(codes.shape, element.lsb_exponent, np.int64), finite
     if isinstance(element, LogElement):
         ones = (magnitude >= element.smallest_field).astype(np.int64)
         return np.where(sign, -ones, ones), magnitude - element.bias, finite
@@ -84,8 +85,19 @@ def _decode(
     return np.where(sign, -significand, significand), exponents, specials
 
 
+def _integers(codes: NDArray[np.int64], element: IntElement | CodebookElement) -> NDArray[np.int64]:
+    """Every code in units of the element's lowest bit."""
+    numbers = (element.decode(code) for code in range(1 << element.bits))
+    table = np.array([-n.significand if n.negative else n.significand for n in numbers], np.int64)
+    integers: NDArray[np.int64] = table[codes]
+    return integers
+
+
 def _specials(magnitude: NDArray[np.int64], sign: NDArray[np.int64], element: FloatElement) -> NDArray[np.uint8]:
     specials = np.full(magnitude.shape, FINITE, np.uint8)
+    if element.specials == "fnuz":
+        specials[(magnitude == 0) & (sign == 1)] = NAN
+        return specials
     specials[magnitude > element.largest_magnitude_code] = NAN if element.has_nan else FINITE
     if element.has_infinity:
         infinite = magnitude == element.infinity_code
@@ -96,16 +108,19 @@ def _specials(magnitude: NDArray[np.int64], sign: NDArray[np.int64], element: Fl
 def _decode_scales(
     scales: NDArray[np.unsignedinteger], fmt: BlockFormat
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(exponent code, significand) of every block scale, as the unit's scale stage sees them."""
+    """(exponent code, signed significand) of every block scale, as the unit's scale stage sees them."""
     wide = scales.astype(np.int64)
     if isinstance(fmt.scale, PowerOfTwoScale):
         exponents, significands = wide, np.ones_like(wide)
+        not_finite = wide == fmt.scale.nan_code if fmt.scale.nan else np.zeros(wide.shape, bool)
     else:
         assert isinstance(fmt.scale, FloatScale)
-        mantissa_bits = fmt.scale.element.mantissa_bits
-        field = wide >> mantissa_bits
-        significands = (wide & ((1 << mantissa_bits) - 1)) | np.where(field > 0, 1 << mantissa_bits, 0)
+        element = fmt.scale.element
+        sign, magnitude = wide >> (element.bits - 1), wide & ((1 << (element.bits - 1)) - 1)
+        field = magnitude >> element.mantissa_bits
+        mantissa, hidden = magnitude & ((1 << element.mantissa_bits) - 1), 1 << element.mantissa_bits
+        significands = mantissa | np.where(field > 0, hidden, 0)
+        significands = np.where(sign == 1, -significands, significands)
         exponents = np.maximum(field, 1)
-    if fmt.scale.nan:
-        exponents = np.where(wide == fmt.scale.nan_code, NAN_SCALE, exponents)
-    return exponents, significands
+        not_finite = magnitude > element.largest_magnitude_code
+    return np.where(not_finite, NAN_SCALE, exponents), significands

@@ -1,9 +1,7 @@
 """QuantizedTensor: codes and scales of one array, with the way back to numbers and to packed bytes."""
 
-import math
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -11,11 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.errors import FormatError
+from densimeter.formats.grid import Grid, checked_axis, grid
 from densimeter.formats.packing import layout
-from densimeter.kernels.codec import code_dtype, dequantize_rows, quantize_rows, tensor_scale
-from densimeter.kernels.packing import pack_bits, unpack_bits
+from densimeter.formats.scale import DoubleScale
+from densimeter.kernels.codec import dequantize_rows, quantize_rows, tensor_scale
+from densimeter.kernels.double_scale import DoubleScales, compress, restore
+from densimeter.kernels.packing import pack_bits, pack_ggml, unpack_bits, unpack_ggml
+from densimeter.kernels.parameters import code_dtype
 
 T = TypeVar("T", bound=np.generic)
+
+_REAL_KINDS = "fiu"
+_NO_FACTORS = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +28,10 @@ class QuantizedTensor:
     """An array quantised along one axis.
 
     codes: unsigned integers (uint8, uint16 or uint32), the shape of the array.
-    scales: unsigned scale codes; the shape of the array with `axis` replaced by the number of blocks ("tensor":
-    shape ()).
+    scales: unsigned scale codes (up to uint64), all that a block shares; the shape of the array with `axis` replaced
+    by the number of blocks, for tiles also the axis before it by the number of tiles ("tensor": shape ()).
     tensor_scale: the float32 factor of the whole tensor (NVFP4), else 1.
+    scale_factors, scale_mean: second level of a double scale: float32 [runs of scales], and the mean; else empty and 0.
     """
 
     format: BlockFormat
@@ -34,11 +40,14 @@ class QuantizedTensor:
     codes: NDArray[np.unsignedinteger]
     scales: NDArray[np.unsignedinteger]
     tensor_scale: float = 1.0
+    scale_factors: NDArray[np.float32] = field(default_factory=_NO_FACTORS.copy)
+    scale_mean: float = 0.0
 
     def dequantize(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """The float32 array: each value is the exact product of element and scales, rounded once to nearest even.
 
-        `out`, if given, is a float32 array of the tensor's shape; it is filled and returned.
+        (An affine minimum is added to that, in float32.) `out`, if given, is a float32 array of the tensor's shape;
+        it is filled and returned.
         """
         if out is not None and (out.shape != self.shape or out.dtype != np.float32):
             raise FormatError(f"out is {out.dtype} {out.shape}, expected float32 {self.shape}")
@@ -46,8 +55,8 @@ class QuantizedTensor:
         contiguous = out is not None and out.flags.c_contiguous and self.axis == len(self.shape) - 1
         values = out.reshape(rows.shape) if out is not None and contiguous else np.empty(rows.shape, np.float32)
         if values.size:
-            block = self.format.block_length(rows.shape[1])
-            dequantize_rows(rows, self.scale_rows(), self.format, block, self.tensor_scale, values)
+            scales = self.first_level_scales()
+            dequantize_rows(rows, scales, self.format.first_level, self.grid, self.tensor_scale, values)
         if out is not None and contiguous:
             return out
         restored = _from_rows(values, self.shape, self.axis, self.format)
@@ -56,54 +65,111 @@ class QuantizedTensor:
         out[...] = restored
         return out
 
+    @property
+    def grid(self) -> Grid:
+        """How the format's blocks lie over this tensor."""
+        return grid(self.format, self.shape, self.axis)
+
     def code_rows(self) -> NDArray[np.unsignedinteger]:
         """Codes as a C-contiguous [rows, K] array, blocks along K ("tensor" blocks: one row)."""
         return _to_rows(self.codes, self.axis, self.format)
 
     def scale_rows(self) -> NDArray[np.unsignedinteger]:
-        """Scale codes as a C-contiguous [rows, blocks] array."""
+        """Scale codes as a C-contiguous [groups of rows, blocks] array; a group is a row, for tiles several."""
         if self.format.block == "tensor":
             return self.scales.reshape(1, 1)
         return _to_rows(self.scales, self.axis, self.format)
 
+    def first_level_scales(self) -> NDArray[np.unsignedinteger]:
+        """`scale_rows` in the terms of `format.first_level`: of a double scale, the restored float32 bit patterns."""
+        scales = self.scale_rows()
+        if not isinstance(self.format.scale, DoubleScale):
+            return scales
+        stored = DoubleScales(scales.ravel(), self.scale_factors, self.scale_mean)
+        return restore(stored, self.format.scale).view(np.uint32).reshape(scales.shape)
+
     @property
     def nbytes(self) -> int:
         """Bytes of the packed form: elements, padding and every scale."""
-        return layout(self.format, *_rows_shape(self.shape, self.axis, self.format)).total_bytes
+        return layout(self.format, self.grid).total_bytes
 
     def pack(self) -> bytes:
         """The bytes that memory would hold; `formats.packing` describes the layout."""
-        rows = self.code_rows()
-        padding = self.format.padded_length(rows.shape[1]) - rows.shape[1]
-        packed = pack_bits(np.pad(rows, ((0, 0), (0, padding))).ravel(), self.format.element.bits)
-        if self.format.scale is not None:
-            packed += pack_bits(self.scale_rows().ravel(), self.format.scale.bits)
-        return packed + (struct.pack("<f", self.tensor_scale) if self.format.has_tensor_scale else b"")
+        fmt = self.format
+        rows = self.code_rows().reshape(self.grid.shape)
+        padding = [(0, whole - given) for whole, given in zip(self.grid.padded_shape, rows.shape, strict=True)]
+        codes = np.pad(rows, padding, constant_values=fmt.element.padding_code)
+        if fmt.layout == "ggml":
+            assert fmt.scale is not None
+            blocks = codes.reshape(-1, self.grid.block_length)
+            return pack_ggml(blocks, self.scale_rows().ravel(), fmt.element.bits, fmt.scale.code_bits)
+        packed = pack_bits(codes.ravel(), fmt.element.bits)
+        if fmt.scale is not None:
+            packed += pack_bits(self.scale_rows().ravel(), fmt.scale.code_bits)
+        return packed + self._float32s().astype("<f4").tobytes()
+
+    def _float32s(self) -> NDArray[np.float32]:
+        """The float32 numbers beside the scale codes, in the order of the packed layout."""
+        if isinstance(self.format.scale, DoubleScale):
+            mean = [self.scale_mean] if self.format.scale.centred else []
+            return np.append(self.scale_factors, np.array(mean, np.float32))
+        return np.array([self.tensor_scale] if self.format.has_tensor_scale else [], np.float32)
 
 
-def quantize(x: ArrayLike, fmt: BlockFormat, axis: int = -1) -> QuantizedTensor:
+def quantize(
+    x: ArrayLike, fmt: BlockFormat, axis: int = -1, *, seed: int = 0, out: QuantizedTensor | None = None
+) -> QuantizedTensor:
     """Quantise an array along `axis`, equal to `formats.reference` bit for bit.
 
-    x: any real floating or integer array, converted to float32 first (float64 rounds to nearest even); any memory
-    order.
-    A NaN or an Inf makes its block NaN where the scale has a NaN code (MX, NVFP4, absmax integers); elements with
-    codes for them (float32, bfloat16, float16) keep them; elsewhere Inf saturates and a NaN raises FormatError.
+    x: any real floating (also bfloat16 and the 8-bit types of ml_dtypes) or integer array, converted to float32 first
+    (float64 rounds to nearest even); any memory order.
+    seed: of stochastic rounding; value number i, counted row after row with the blocked axis last, takes
+    ``noise(seed, i)`` whatever the number of threads.
+    out: an earlier result of this format, shape and axis, whose arrays are written again and shared by the new one: a
+    fresh output costs more in page faults than the arithmetic.
+    NaN, Inf and overflow: `BlockFormat.specials` and `.overflow`. By default a NaN or an Inf makes its block NaN where
+    the scale has a NaN code (MX, NVFP4, absmax integers); elements with codes for them (float32, bfloat16, float16,
+    FP8) keep them; elsewhere Inf saturates and a NaN raises FormatError.
     """
     array = np.asarray(x)
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in _REAL_KINDS and not _is_small_float(array.dtype):
         raise FormatError(f"cannot quantise an array of {array.dtype}; expected real numbers")
     if array.ndim == 0:
         raise FormatError("cannot quantise a scalar; expected an array with at least one axis")
-    axis = _checked_axis(axis, array.shape)
+    axis = checked_axis(axis, array.shape)
+    codes_out, scales_out = _rows_of(out, fmt, array.shape, axis)
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes Inf, whose meaning is defined above
         rows = _to_rows(array.astype(np.float32, copy=False), axis, fmt)
-    factor = tensor_scale(rows, fmt)
-    codes, scales, refused = quantize_rows(rows, fmt, fmt.block_length(rows.shape[1]), factor)
+    factor, over = tensor_scale(rows, fmt), grid(fmt, array.shape, axis)
+    codes, scales, refused = quantize_rows(rows, fmt.first_level, over, factor, seed, codes_out, scales_out)
     if refused:
         raise FormatError(
             f"{refused} NaN in the input, and {fmt.name} has no code for NaN; replace them before quantising"
         )
-    return _assemble(codes, scales, fmt, array.shape, axis, factor)
+    if isinstance(fmt.scale, DoubleScale):
+        stored = compress(scales.view(np.float32).ravel(), fmt.scale)
+        parts = stored.codes.reshape(scales.shape), 1.0, stored.factors, stored.mean
+    else:
+        parts = scales, factor, _NO_FACTORS, 0.0
+    return _assemble(codes, parts, fmt, array.shape, axis)
+
+
+def _rows_of(
+    out: QuantizedTensor | None, fmt: BlockFormat, shape: tuple[int, ...], axis: int
+) -> tuple[NDArray[np.unsignedinteger] | None, NDArray[np.unsignedinteger] | None]:
+    """Codes and scales of `out` as rows to write into; None where they are no rows in memory, or kept otherwise."""
+    if out is None:
+        return None, None
+    if (out.format, out.shape, out.axis) != (fmt, shape, axis):
+        raise FormatError(
+            f"out is {out.format.name} {out.shape} along axis {out.axis}, expected {fmt.name} {shape} along axis {axis}"
+        )
+    codes, scales = out.code_rows(), out.scale_rows()
+    kept_otherwise = isinstance(fmt.scale, DoubleScale)
+    return (
+        codes if np.shares_memory(codes, out.codes) else None,
+        scales if np.shares_memory(scales, out.scales) and not kept_otherwise else None,
+    )
 
 
 def unpack(raw: bytes, fmt: BlockFormat, shape: Sequence[int], axis: int = -1) -> QuantizedTensor:
@@ -111,52 +177,55 @@ def unpack(raw: bytes, fmt: BlockFormat, shape: Sequence[int], axis: int = -1) -
     shape = tuple(shape)
     if not shape or min(shape) < 0:
         raise FormatError(f"shape is {shape}, expected at least one axis and no negative length")
-    axis = _checked_axis(axis, shape)
-    rows, length = _rows_shape(shape, axis, fmt)
-    sizes = layout(fmt, rows, length)
+    axis = checked_axis(axis, shape)
+    over = grid(fmt, shape, axis)
+    sizes = layout(fmt, over)
     if len(raw) != sizes.total_bytes:
         raise FormatError(f"{len(raw)} bytes given, expected {sizes.total_bytes} for {fmt.name} of shape {shape}")
-    blocks, padded = fmt.blocks_per_row(length), fmt.padded_length(length)
-    codes = unpack_bits(raw, fmt.element.bits, rows * padded, code_dtype(fmt.element.bits)).reshape(rows, padded)
-    scale_bits = fmt.scale.bits if fmt.scale is not None else 8
-    scales = np.zeros((rows, blocks), code_dtype(scale_bits))
-    if fmt.scale is not None:
-        plane = raw[sizes.element_bytes : sizes.element_bytes + sizes.scale_bytes]
-        scales = unpack_bits(plane, scale_bits, scales.size, scales.dtype).reshape(scales.shape)
-    factor = struct.unpack("<f", raw[-4:])[0] if fmt.has_tensor_scale else 1.0
-    return _assemble(np.ascontiguousarray(codes[:, :length]), scales, fmt, shape, axis, factor)
+    padded, blocks = over.padded_shape, over.scales_shape[0] * over.scales_shape[1]
+    scale_bits = fmt.scale.code_bits if fmt.scale is not None else 8
+    scales = np.zeros(blocks, code_dtype(scale_bits))
+    if fmt.layout == "ggml":
+        codes, wide = unpack_ggml(raw, fmt.element.bits, scale_bits, blocks)
+        scales = wide.astype(scales.dtype)
+    else:
+        codes = unpack_bits(raw, fmt.element.bits, padded[0] * padded[1] * padded[2], code_dtype(fmt.element.bits))
+        if fmt.scale is not None:
+            plane = raw[sizes.element_bytes : sizes.element_bytes + sizes.scale_bytes]
+            scales = unpack_bits(plane, scale_bits, blocks, scales.dtype)
+    floats = np.frombuffer(raw[len(raw) - sizes.float32_bytes :], "<f4").astype(np.float32)
+    factor, factors, mean = 1.0, _NO_FACTORS, 0.0
+    if isinstance(fmt.scale, DoubleScale):
+        factors, mean = (floats[:-1], float(floats[-1])) if fmt.scale.centred else (floats, 0.0)
+    elif fmt.has_tensor_scale:
+        factor = float(floats[0])
+    kept = codes.reshape(padded)[:, : over.rows, : over.length].reshape(over.matrices * over.rows, over.length)
+    parts = scales.reshape(over.scales_shape), factor, factors, mean
+    return _assemble(np.ascontiguousarray(kept), parts, fmt, shape, axis)
 
 
-def _checked_axis(axis: int, shape: tuple[int, ...]) -> int:
-    """The axis counted from the front."""
-    if not -len(shape) <= axis < len(shape):
-        raise FormatError(f"axis is {axis}, expected {-len(shape)} to {len(shape) - 1} for an array of shape {shape}")
-    return axis % len(shape)
+def _is_small_float(dtype: np.dtype[np.generic]) -> bool:
+    """Whether this is one of ml_dtypes' types, which NumPy does not count among the real ones."""
+    return dtype.kind == "V" and dtype.names is None and type(dtype).__module__ != "numpy.dtypes"
 
 
 def _assemble(
     codes: NDArray[np.unsignedinteger],
-    scales: NDArray[np.unsignedinteger],
+    parts: tuple[NDArray[np.unsignedinteger], float, NDArray[np.float32], float],
     fmt: BlockFormat,
     shape: tuple[int, ...],
     axis: int,
-    factor: float,
 ) -> QuantizedTensor:
-    scales_shape = () if fmt.block == "tensor" else (*shape[:axis], scales.shape[1], *shape[axis + 1 :])
-    return QuantizedTensor(
-        fmt,
-        shape,
-        axis,
-        _from_rows(codes, shape, axis, fmt),
-        _from_rows(scales, scales_shape, axis, fmt),
-        factor,
-    )
-
-
-def _rows_shape(shape: tuple[int, ...], axis: int, fmt: BlockFormat) -> tuple[int, int]:
-    if fmt.block == "tensor":
-        return 1, math.prod(shape)
-    return math.prod(shape[:axis]) * math.prod(shape[axis + 1 :]), shape[axis]
+    """`parts`: scale codes [groups of rows, blocks], tensor scale, scale factors and mean."""
+    scales, factor, factors, mean = parts
+    over = grid(fmt, shape, axis)
+    scales_shape = list(shape)
+    scales_shape[axis] = over.blocks
+    if fmt.block_rows > 1 and len(shape) > 1:
+        scales_shape[axis - 1 if axis == len(shape) - 1 else -1] = over.row_groups
+    moved = () if fmt.block == "tensor" else tuple(scales_shape)
+    codes, scales = _from_rows(codes, shape, axis, fmt), _from_rows(scales, moved, axis, fmt)
+    return QuantizedTensor(fmt, shape, axis, codes, scales, factor, factors, mean)
 
 
 def _to_rows(array: NDArray[T], axis: int, fmt: BlockFormat) -> NDArray[T]:

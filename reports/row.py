@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from densimeter.formats import BlockFormat, ConfigError, FloatElement, IntElement
+from densimeter.formats import BlockFormat, CodebookElement, ConfigError, FloatElement, IntElement, LogElement
 
 Trust = Literal["V", "S", "D", "M"]
 
@@ -99,7 +99,9 @@ class DensityRow:
                 return f"{shared}integer"
             case FloatElement():
                 return f"{shared}float"
-            case _:
+            case CodebookElement():
+                return f"{shared}codebook"
+            case LogElement():
                 return f"{shared}logarithm"
 
     def published_as(self, quantity: str) -> Published | None:

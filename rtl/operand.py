@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from densimeter.formats import BlockFormat, FloatElement, IntElement, LogElement, PowerOfTwoScale
+from densimeter.formats import (
+    BlockFormat,
+    CodebookElement,
+    FloatElement,
+    FloatScale,
+    FormatError,
+    IntElement,
+    LogElement,
+    PowerOfTwoScale,
+)
 from densimeter.rtl.syntax import instance, vector
 
 _SPECIALS = {"none": 0, "ieee": 1, "nan": 2}
@@ -16,9 +25,18 @@ class Operand:
     side: Literal["activation", "weight"]
     format: BlockFormat
 
+    def __post_init__(self) -> None:
+        element, scale = self.format.element, self.format.scale
+        if isinstance(element, CodebookElement) or (isinstance(element, FloatElement) and element.specials == "fnuz"):
+            raise FormatError(f"{self.format.name}: there is no Verilog decoder for {element.notation}")
+        if isinstance(scale, FloatScale) and scale.anchor == "signed" and self.format.has_unit_scale:
+            raise FormatError(f"{self.format.name}: there is no Verilog decoder for scales with a sign")
+
     @property
     def twos_complement(self) -> bool:
-        return isinstance(self.format.element, IntElement) and not self.format.element.sign_magnitude
+        """Whether the code is an integer of either sign in one piece (an offset one once its top bit is turned)."""
+        element = self.format.element
+        return isinstance(element, IntElement) and element.encoding in ("twos_complement", "offset")
 
     @property
     def significand_bits(self) -> int:
@@ -27,7 +45,8 @@ class Operand:
     @property
     def exponent_bits(self) -> int:
         """Width of the decoded exponent; integers have a constant one, of one bit."""
-        return 1 if isinstance(self.format.element, IntElement) else self.format.element.exponent_bits
+        element = self.format.element
+        return element.exponent_bits if isinstance(element, FloatElement | LogElement) else 1
 
     @property
     def smallest_exponent(self) -> int:
@@ -58,9 +77,12 @@ class Operand:
         return isinstance(element, LogElement)
 
     def slice(self) -> str:
-        """The code of lane `lane`."""
-        bits = self.format.element.bits
-        return f"{self.side}[lane*{bits} +: {bits}]"
+        """The code of lane `lane`; an offset one with its top bit turned, which makes it a two's complement one."""
+        element = self.format.element
+        code = f"{self.side}[lane*{element.bits} +: {element.bits}]"
+        if isinstance(element, IntElement) and element.code_offset:
+            return f"({code} ^ {element.bits}'d{element.code_offset})"
+        return code
 
     def decode(self) -> str:
         """Declarations of `<side>_negative`, `_significand` and `_exponent` of lane `lane`, of `_nan` and `_infinite`
@@ -76,9 +98,12 @@ class Operand:
             return declared + self._sign_bit() + self._decode_float(element)
         if isinstance(element, LogElement):
             return declared + self._sign_bit() + self._decode_log(element)
+        assert isinstance(element, IntElement)
         declared += f"assign {side}_exponent = 1'b0;\n"
         if element.sign_magnitude:
             return declared + self._sign_bit() + f"assign {side}_significand = {side}_code[{element.bits - 2}:0];"
+        if not element.signed:
+            return declared + f"assign {side}_negative = 1'b0;\nassign {side}_significand = {side}_code;"
         connections = {"code": f"{side}_code", "negative": f"{side}_negative", "significand": f"{side}_significand"}
         return declared + instance("dm_decode_twos_complement", f"decode_{side}", {"BITS": element.bits}, connections)
 
@@ -118,6 +143,7 @@ class Operand:
             return ""
         if isinstance(scale, PowerOfTwoScale):
             return f"wire {vector(scale.bits)} {side}_scale_exponent = {side}_scale;"
+        assert isinstance(scale, FloatScale)
         element = scale.element
         parameters = {"EXPONENT_BITS": element.exponent_bits, "MANTISSA_BITS": element.mantissa_bits}
         connections = {
@@ -138,4 +164,4 @@ class Operand:
         """Expression: the scale code stands for a NaN block; "" where none does."""
         if not (self.format.has_unit_scale and self.format.nan_block and self.format.scale is not None):
             return ""
-        return f"{self.side}_scale == {self.format.scale.bits}'d{self.format.scale.nan_code}"
+        return f"{self.side}_scale == {self.format.scale.code_bits}'d{self.format.scale.nan_code}"

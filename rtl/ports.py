@@ -30,7 +30,8 @@ def ports(datapath: Datapath) -> list[Port]:
         )
     for side, operand in (("activation", datapath.activation), ("weight", datapath.weight)):
         if operand.has_unit_scale and operand.scale is not None:
-            found.append(Port(f"{side}_scale", "input", operand.scale.bits, f"{operand.name} scale code of the group"))
+            meaning = f"{operand.name} scale code of the group"
+            found.append(Port(f"{side}_scale", "input", operand.scale.code_bits, meaning))
     found.append(Port("accumulator", "output", datapath.register_bits, "the register"))
     if datapath.has_invalid_flag:
         found.append(

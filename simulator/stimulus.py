@@ -95,7 +95,7 @@ def _random_codes(fmt: BlockFormat, shape: tuple[int, int], rng: np.random.Gener
 def _scale_codes(fmt: BlockFormat, count: int, rng: np.random.Generator) -> NDArray[np.uint32]:
     """Scales that wander near the middle, where sums meet, with a tenth anywhere in the range, NaN codes included."""
     assert fmt.scale is not None
-    magnitude_bits = fmt.scale.bits - isinstance(fmt.scale, FloatScale)
+    magnitude_bits = fmt.scale.code_bits - isinstance(fmt.scale, FloatScale)
     top = 1 << magnitude_bits
     near = np.clip(rng.normal(top / 2, top / 16, count), 0, top - 1).astype(np.uint32)
     return np.where(rng.random(count) < 0.1, rng.integers(0, top, count, dtype=np.uint32), near)

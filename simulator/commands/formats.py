@@ -7,6 +7,7 @@ import yaml
 from rich.table import Table
 
 from densimeter.formats import BlockFormat, declaration, get, names, resolve
+from densimeter.formats.variants import SUFFIXES
 from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json
 
 _LARGEST_TABLE_BITS = 8
@@ -23,7 +24,15 @@ def formats(
     """List the number formats, or show one: its declaration, its facts and every value it can hold."""
     if name is None:
         found = [get(known) for known in names()]
-        print_json({"formats": [_facts(fmt) for fmt in found]}) if as_json else console.print(_catalog_table(found))
+        if as_json:
+            print_json({"formats": [_facts(fmt) for fmt in found]})
+        else:
+            console.print(_catalog_table(found))
+            console.print(f"Variants by suffix: {' '.join(f'_{suffix}' for suffix in SUFFIXES)}")
+            console.print("  as in int4_g128_affine, mxfp4_rceil, nf4_dq_b32; groups and blocks take any number")
+            console.print(
+                "Or compose one: '{base: mxfp4, rounding: stochastic}', '{element: e3m2, block: 24, scale: e8m0}'"
+            )
         return
     fmt = resolve(name)
     if as_json:
@@ -41,9 +50,22 @@ def _facts(fmt: BlockFormat) -> dict[str, Any]:
         "element": fmt.element.notation,
         "block": fmt.block,
         "scale": fmt.scale.notation if fmt.scale else None,
+        "rounding": fmt.rounding,
+        "specials": _specials(fmt),
+        "layout": fmt.layout,
         "declaration": declaration(fmt),
         "source": fmt.source,
     }
+
+
+def _specials(fmt: BlockFormat) -> str:
+    """What NaN, Inf and overflow become, in words."""
+    beyond = "Inf" if fmt.element.has_infinity else "NaN"
+    overflow = f"overflow to {beyond}" if fmt.overflows_to_special else "overflow saturates"
+    if fmt.nan_block:
+        return f"NaN or Inf makes its block NaN, {overflow}"
+    nan = "NaN kept" if fmt.keeps_nan else "NaN refused" if fmt.refuses_nan else "NaN to zero"
+    return f"{nan}, {overflow}"
 
 
 def _values(fmt: BlockFormat) -> list[dict[str, Any]] | None:
@@ -69,7 +91,7 @@ def _catalog_table(found: list[BlockFormat]) -> Table:
 def _show(fmt: BlockFormat) -> None:
     facts = _facts(fmt)
     console.print(f"[bold]{fmt.name}[/bold]  {fmt.title}")
-    for label in ("bits_per_value", "memory_density", "element", "block", "scale", "source"):
+    for label in ("bits_per_value", "memory_density", "element", "block", "scale", "rounding", "specials", "source"):
         console.print(f"  {label + ':':<16} {facts[label]}", highlight=False)
     console.print(f"  {'largest value:':<16} {float(fmt.element.largest):g} x scale", highlight=False)
     written = yaml.safe_dump(facts["declaration"], default_flow_style=True, sort_keys=False, width=10_000).strip()

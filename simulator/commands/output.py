@@ -2,19 +2,29 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 T = TypeVar("T")
 
 _WIDTH_WHEN_PIPED = 160
+_BARS = " ▁▂▃▄▅▆▇█"
 
 console = Console()
 if not console.is_terminal:
@@ -35,6 +45,30 @@ def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         yield from progress.track(items, total=total, description=label)
+
+
+@contextmanager
+def byte_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar in bytes with their rate, on standard error; silent where that is not a terminal.
+
+    The function that it gives is told how many bytes more are done.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """Counts as a row of bars, the largest of them full; a count that is not zero always shows."""
+    largest = max(counts, default=0)
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // largest)] if count else " " for count in counts)
 
 
 def plain_table(title: str, *headings: str) -> Table:

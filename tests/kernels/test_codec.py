@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 import densimeter.kernels as K
 from densimeter.formats import (
     BlockFormat,
+    DoubleScale,
     FloatElement,
     FormatError,
     IntElement,
@@ -28,7 +29,7 @@ ROWS, LENGTH = 2, 40  # a ragged last block for blocks of 16 and 32
 def assert_equals_reference(x: NDArray[np.float32], fmt: BlockFormat) -> None:
     """Codes, scales, values and packed bytes of [rows, K]; or both refuse."""
     rows = x.reshape(1, -1) if fmt.block == "tensor" else x
-    if np.isnan(x).any() and not fmt.holds_nan:
+    if np.isnan(x).any() and fmt.refuses_nan:
         for codec in (reference_tensor.quantize, K.quantize):
             with pytest.raises(FormatError, match="no code for NaN"):
                 codec(rows, fmt)
@@ -117,7 +118,7 @@ def test_one_special_in_the_second_of_three_blocks(name: str, special: float) ->
 )
 def test_compositions_that_were_wrong_once(fmt: BlockFormat) -> None:
     x = np.array([[np.nan, 500, -3, 0.1, 1e-3, np.inf, -np.inf, 448, 0.3, -0.0, 2.0**-9, 1e30]], np.float32)
-    assert_equals_reference(x[:, 0 if fmt.holds_nan else 1 :], fmt)
+    assert_equals_reference(x[:, 1 if fmt.refuses_nan else 0 :], fmt)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_microscaling_agrees_with_ml_dtypes_elements_and_scales(name: str, dtype
     reference_tensor.assert_same_floats(q.dequantize(), theirs.astype(np.float32) * scales)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if not isinstance(get(name).scale, DoubleScale)])
 def test_every_code_under_every_scale_dequantises_like_the_oracle(name: str) -> None:
     """Codes that no quantiser produces are values too: they can stand in memory."""
     fmt = get(name)

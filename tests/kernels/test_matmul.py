@@ -63,7 +63,8 @@ def _quantized(x: NDArray[np.float32], fmt: BlockFormat) -> Quantized:
 def _groups(left: Quantized, right: Quantized, i: int, j: int, datapath: Datapath) -> list[Group]:
     lanes = datapath.lanes
     padding = -left.codes.shape[1] % lanes
-    a, w = (np.pad(q.codes[row], (0, padding)) for q, row in ((left, i), (right, j)))
+    rows = (left.codes[i], datapath.activation), (right.codes[j], datapath.weight)
+    a, w = (np.pad(codes, (0, padding), constant_values=fmt.element.padding_code) for codes, fmt in rows)
     return [
         Group(
             a[k : k + lanes].tolist(),
@@ -76,12 +77,12 @@ def _groups(left: Quantized, right: Quantized, i: int, j: int, datapath: Datapat
 
 
 def _unit_scale(q: Quantized, row: int, k: int, fmt: BlockFormat) -> int:
-    return int(q.scales[row, k // fmt.block]) if fmt.scale is not None and isinstance(fmt.block, int) else 0
+    return int(q.scales[row // fmt.block_rows, k // fmt.block_columns]) if fmt.scale and fmt.block_columns else 0
 
 
 def _outer_scale(q: Quantized, row: int, fmt: BlockFormat) -> np.float32:
     """What stands outside the unit: a scale per row or tensor, or a second level."""
-    if fmt.scale is None or isinstance(fmt.block, int):
+    if fmt.scale is None or fmt.has_unit_scale:
         return np.float32(q.tensor_scale)
     if int(q.scales[row, 0]) == oracle.nan_scale_code(fmt.scale):
         return np.float32(np.nan)
@@ -109,7 +110,18 @@ UNITS = [
     ("float32_ftz", "float32_ftz", "fp32_ftz"),
     ("float16", "int8", "fp32"),
     ("minifloat8", "minifloat8", "fp32"),
+    ("bfp6_b2x8", "bfp4", "fp32"),  # 3 and 4 rows: a ragged tile
+    ("bfp6_b16x16", "bfp6_b16x16", "aligned24"),
+    ("msfp12", "msfp16", "fp32"),
+    ("int8_g32", "int4_g32", "fp32"),
+    ("int8_tensor", "int4_e8m0", "int32"),
+    ("gguf_q4_0", "gguf_q8_0", "fp32"),  # offset codes, a negative scale
+    ("nf4", "int8", "fp32"),
+    ("kdyn4", "bfp6", "fp32"),
+    ("e4m3_fnuz", "e5m2_fnuz", "fp32"),
+    ("mxfp4_rceil", "mxfp8_e4m3_even", "fp32"),
 ]
+NO_UNIT = ["mx9", "int4_g128_affine", "gguf_q4_1", "nf4_dq"]
 
 
 @pytest.mark.parametrize(("activation", "weight", "accumulator"), UNITS)
@@ -120,6 +132,13 @@ def test_matmul_is_the_naive_loop(activation: str, weight: str, accumulator: str
     a, w = numbers(3, k, seed=1), numbers(4, k, seed=2)
     actual = K.matmul(a, w, activation=left, weight=right, accumulator=accumulator)
     assert_same_floats(actual, naive_matmul(a, w, datapath))
+
+
+@pytest.mark.parametrize("name", NO_UNIT)
+def test_formats_without_a_unit_are_refused(name: str) -> None:
+    x = numbers(2, 64)
+    with pytest.raises(FormatError, match=f"{name} .* no multiply-accumulate unit is defined; dequantise it first"):
+        K.matmul(x, x, activation=get("int8"), weight=get(name))
 
 
 @pytest.mark.parametrize("fmt", [PER_TENSOR, PER_ROW_E4M3, PLAIN_E4M3], ids=lambda fmt: fmt.name)

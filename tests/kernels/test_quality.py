@@ -42,6 +42,11 @@ UNIT_VARIANCE = {
     "mxfp4": 18.79,
     "mxint8": 41.66,
     "nvfp4": 20.44,
+    "msfp16": 36.80,
+    "msfp12": 13.13,
+    "mx9": 46.53,
+    "mx6": 28.31,
+    "mx4": 15.72,
 }
 SMALL_VARIANCE = {  # standard deviation 0.02, as weights have
     "bfp8_as_published": 43.11,
@@ -73,3 +78,25 @@ def test_carrying_significands_beat_the_published_code(gaussian: NDArray[np.floa
 @pytest.mark.parametrize("name", ["bfp8", "bfp6", "bfp4", "bl8"])
 def test_block_formats_lose_nothing_by_the_clean_definition(gaussian: NDArray[np.float32], name: str) -> None:
     assert qsnr(gaussian, name) == pytest.approx(qsnr(gaussian, f"{name}_as_published"), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "least_db"),
+    [
+        ("mx9", "mxfp8_e4m3", 15),  # the ISCA 2023 paper's figures: about 16 dB above E4M3, ...
+        ("mx9", "bfp8", 3.6),  # ... and 3.6 above block floating point of 16 bits a pair, which rounds
+        ("nf4", "kint4_b64", 1.2),  # quantiles of a normal distribution suit one
+        ("kquant4", "kint4", 1),
+        ("gguf_q4_1", "gguf_q4_0", 0.7),  # an offset beside the scale
+        ("int4_g128_affine", "int4_g128", 1),
+        ("mxfp4_even", "mxfp4", 0.2),
+    ],
+)
+def test_formats_that_suit_gaussians_better(
+    gaussian: NDArray[np.float32], better: str, worse: str, least_db: float
+) -> None:
+    assert qsnr(gaussian, better) > qsnr(gaussian, worse) + least_db
+
+
+def test_double_scales_cost_almost_nothing(gaussian: NDArray[np.float32]) -> None:
+    assert qsnr(gaussian, "nf4_dq") == pytest.approx(qsnr(gaussian, "nf4"), abs=0.01)

@@ -1,17 +1,28 @@
 """QuantizedTensor: shapes, axes, memory orders, input types, the way back to numbers and to packed bytes."""
 
+import struct
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import densimeter.kernels as K
-from densimeter.formats import BlockFormat, FormatError, get, names, parse, resolve
-from densimeter.formats.packing import pack_bits
+from densimeter.formats import BlockFormat, DoubleScale, FormatError, get, names, parse, resolve
+from densimeter.formats.packing import pack_bits, pack_ggml_block
 
 PER_ROW = get("int8")
 PER_TENSOR = resolve("{element: int4, block: tensor, scale: fp32}")
+VARIANTS = [
+    get("bfp6_b4x8"),
+    get("int8_e8m0"),
+    get("int4_g32_affine"),
+    get("int8_affine"),
+    resolve("{element: e2m1, block: [2, 16], scale: e4m3}"),
+    resolve("{element: uint5, block: 12, scale: {kind: affine, element: fp32, zero: fp32}}"),  # 64 bits a block
+    resolve("{element: {kind: codebook, levels: [-2, -1, 0.5, 1, 4]}, block: tensor, scale: e8m0}"),
+]
 SHAPES = [(5,), (64,), (3, 40), (40, 3), (2, 3, 33), (33, 2, 3), (1, 1, 1)]
 
 
@@ -21,7 +32,8 @@ def numbers(*shape: int, seed: int = 0) -> NDArray[np.float32]:
 
 def assert_same(actual: K.QuantizedTensor, expected: K.QuantizedTensor) -> None:
     assert (actual.format, actual.shape, actual.axis) == (expected.format, expected.shape, expected.axis)
-    assert actual.tensor_scale == expected.tensor_scale
+    assert (actual.tensor_scale, actual.scale_mean) == (expected.tensor_scale, expected.scale_mean)
+    np.testing.assert_array_equal(actual.scale_factors, expected.scale_factors)
     for mine, theirs in ((actual.codes, expected.codes), (actual.scales, expected.scales)):
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)
@@ -51,6 +63,11 @@ def test_blocking_an_axis_is_blocking_the_last_one_of_the_moved_array(shape: tup
         (PER_ROW, (3, 40), 0, (1, 40)),
         (PER_TENSOR, (3, 40), -1, ()),
         (get("float16"), (3, 40), -1, (3, 40)),
+        (get("bfp6_b4x8"), (6, 40), -1, (2, 5)),  # tiles of 4 rows over 6, of 8 columns over 40
+        (get("bfp6_b4x8"), (6, 40), 0, (1, 10)),  # the other way round: 8 down, 4 across
+        (get("bfp6_b4x8"), (3, 6, 40), -1, (3, 2, 5)),
+        (get("bfp6_b4x8"), (3, 6, 40), 1, (3, 1, 10)),
+        (get("bfp6_b4x8"), (40,), -1, (5,)),
     ],
     ids=str,
 )
@@ -76,6 +93,26 @@ def test_a_ragged_last_block_is_a_block_padded_with_zeros() -> None:
         np.testing.assert_array_equal(ragged.scales, whole.scales)
 
 
+def test_a_tile_is_a_block_of_its_values() -> None:
+    """A tile [4, 8] is the same format's block of 32, its values row after row; ragged at the ends."""
+    x = numbers(6, 20)
+    tiled = K.quantize(x, get("bfp6_b4x8"))
+    for top in (0, 4):
+        for left in (0, 8, 16):
+            tile = x[top : top + 4, left : left + 8]
+            alone = K.quantize(tile.ravel(), get("bfp6_b32"))
+            np.testing.assert_array_equal(tiled.codes[top : top + 4, left : left + 8].ravel(), alone.codes)
+            assert tiled.scales[top // 4, left // 8] == alone.scales[0]
+
+
+def test_tiles_stay_within_their_matrix() -> None:
+    x = numbers(3, 5, 16)
+    together, apart = K.quantize(x, get("bfp6_b4x8")), [K.quantize(matrix, get("bfp6_b4x8")) for matrix in x]
+    np.testing.assert_array_equal(together.codes, np.stack([q.codes for q in apart]))
+    np.testing.assert_array_equal(together.scales, np.stack([q.scales for q in apart]))
+    np.testing.assert_array_equal(together.dequantize(), np.stack([q.dequantize() for q in apart]))
+
+
 def test_one_scale_for_the_whole_tensor() -> None:
     x = numbers(3, 4, 5)
     q = K.quantize(x, PER_TENSOR)
@@ -86,7 +123,11 @@ def test_one_scale_for_the_whole_tensor() -> None:
 EMPTY = [(0,), (0, 16), (16, 0), (2, 0, 3), (0, 0)]
 
 
-@pytest.mark.parametrize("fmt", [get("bfp6"), get("nvfp4"), get("float32"), PER_ROW, PER_TENSOR], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "fmt",
+    [get("bfp6"), get("nvfp4"), get("float32"), get("gguf_q5_1"), get("mx9"), get("nf4_dq"), PER_ROW, PER_TENSOR],
+    ids=lambda f: f.name,
+)
 @pytest.mark.parametrize("shape", EMPTY, ids=str)
 def test_empty_arrays(fmt: BlockFormat, shape: tuple[int, ...]) -> None:
     for axis in range(len(shape)):
@@ -130,7 +171,10 @@ def test_an_input_that_cannot_be_written() -> None:
     assert_same(K.quantize(x, get("bfp6")), K.quantize(x.copy(), get("bfp6")))
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.longdouble, np.int8, np.int64, np.uint16])
+@pytest.mark.parametrize(
+    "dtype",
+    [np.float16, np.float64, np.longdouble, np.int8, np.int64, np.uint16, ml_dtypes.bfloat16, ml_dtypes.float8_e5m2],
+)
 def test_other_types_become_float32_first(dtype: type) -> None:
     x: NDArray[Any] = (numbers(4, 40) * 50).astype(dtype)
     assert_same(K.quantize(x, get("mxfp8_e4m3")), K.quantize(x.astype(np.float32), get("mxfp8_e4m3")))
@@ -158,6 +202,29 @@ def test_float64_rounds_to_float32_before_it_is_quantised() -> None:
 def test_inputs_that_are_refused(x: NDArray[np.float32], axis: int, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         K.quantize(x, get("bfp6"), axis)
+
+
+@pytest.mark.parametrize("name", ["bfp6", "nvfp4", "int8", "float16", "nf4_dq", "int4_g32_affine", "bfp6_b4x8"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_an_earlier_result_is_written_again(name: str, axis: int) -> None:
+    earlier = K.quantize(numbers(6, 64), get(name), axis)
+    x = numbers(6, 64, seed=1)
+    again = K.quantize(x, get(name), axis, out=earlier)
+    assert_same(again, K.quantize(x, get(name), axis))
+    assert np.shares_memory(again.codes, earlier.codes) or axis == 0
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        (K.quantize(numbers(4, 16), get("bfp4")), r"out is bfp4 \(4, 16\) along axis 1, expected bfp6 \(4, 16\)"),
+        (K.quantize(numbers(4, 32), get("bfp6")), r"out is bfp6 \(4, 32\)"),
+        (K.quantize(numbers(4, 16), get("bfp6"), 0), "along axis 0, expected bfp6 .* along axis 1"),
+    ],
+)
+def test_an_unfit_earlier_result_is_refused(out: K.QuantizedTensor, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        K.quantize(numbers(4, 16), get("bfp6"), out=out)
 
 
 # Back to numbers
@@ -201,21 +268,37 @@ def test_quantising_again_changes_nothing(name: str) -> None:
 # Packed bytes
 
 
-@pytest.mark.parametrize("fmt", [*map(get, names()), PER_TENSOR], ids=lambda fmt: fmt.name)
-def test_packed_bytes_are_the_reference_planes_and_read_back(fmt: BlockFormat) -> None:
-    for shape, axis in (((3, 64), 1), ((3, 37), 1), ((37, 3), 0), ((5,), 0)):
+@pytest.mark.parametrize("fmt", [*map(get, names()), *VARIANTS, PER_TENSOR], ids=lambda fmt: fmt.name)
+def test_packed_bytes_are_those_of_the_definition_and_read_back(fmt: BlockFormat) -> None:
+    for shape, axis in (((3, 64), 1), ((3, 37), 1), ((37, 3), 0), ((5,), 0), ((2, 5, 33), 2), ((2, 33, 5), 1)):
         q = K.quantize(numbers(*shape), fmt, axis)
         raw = q.pack()
         assert len(raw) == q.nbytes
-        rows = q.code_rows()
-        padding = -rows.shape[1] % fmt.block_length(rows.shape[1])
-        plane = pack_bits(np.pad(rows, ((0, 0), (0, padding))).ravel().tolist(), fmt.element.bits)
-        if fmt.scale is not None:
-            plane += pack_bits(q.scale_rows().ravel().tolist(), fmt.scale.bits)
-        if fmt.has_tensor_scale:
-            plane += np.array(q.tensor_scale, "<f4").tobytes()
-        assert raw == plane
+        assert raw == (blocks_by_definition(q) if fmt.layout == "ggml" else planes_by_definition(q))
         assert_same(K.unpack(raw, fmt, shape, axis), q)
+
+
+def padded_codes(q: K.QuantizedTensor) -> NDArray[np.unsignedinteger]:
+    """Codes [matrices, rows, K] filled up to whole blocks with the code of zero."""
+    rows = q.code_rows().reshape(q.grid.shape)
+    whole = np.full(q.grid.padded_shape, q.format.element.padding_code, rows.dtype)
+    whole[:, : rows.shape[1], : rows.shape[2]] = rows
+    return whole
+
+
+def planes_by_definition(q: K.QuantizedTensor) -> bytes:
+    planes = pack_bits(padded_codes(q).ravel().tolist(), q.format.element.bits)
+    if q.format.scale is not None:
+        planes += pack_bits(q.scale_rows().ravel().tolist(), q.format.scale.code_bits)
+    floats = [q.tensor_scale] if q.format.has_tensor_scale else []
+    if isinstance(q.format.scale, DoubleScale):
+        floats = [*q.scale_factors.tolist(), q.scale_mean]
+    return planes + struct.pack(f"<{len(floats)}f", *floats)
+
+
+def blocks_by_definition(q: K.QuantizedTensor) -> bytes:
+    blocks = padded_codes(q).reshape(-1, 32).tolist()
+    return b"".join(map(pack_ggml_block, q.scale_rows().ravel().tolist(), blocks, [q.format] * len(blocks)))
 
 
 @pytest.mark.parametrize("bits", [2, 3, 5, 7, 9, 11, 13, 16])

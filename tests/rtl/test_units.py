@@ -31,6 +31,10 @@ UNITS = [
     ("e4m3", "e4m3", 1, "fp32"),
     ("bfloat16", "int8", 1, "fp32"),
     ("{element: {kind: log, exponent_bits: 5, bias: 10}}", "e4m3", 1, "fp32"),
+    ("{element: {kind: int, bits: 4, encoding: offset}, block: 16, scale: e8m0}", "int8", 8, "fp32"),
+    ("{element: {kind: int, bits: 4, encoding: offset}, block: 16, scale: e8m0}", "uint4", 8, "fixed48:-24"),
+    ("bfp6_b4x8", "mxfp4_rceil", 8, "fp32"),
+    ("e3m4", "e4m3_ieee", 4, "fp32"),
     ("{element: e3m1, block: 24, scale: e8m0}", "{element: e3m1, block: 24, scale: e8m0}", 24, "fixed32:-10"),
 ]
 MORE_UNITS = [
@@ -55,6 +59,19 @@ MORE_UNITS = [
 @pytest.mark.parametrize(("activation", "weight", "lanes", "accumulator"), UNITS)
 def test_unit_equals_the_reference(activation: str, weight: str, lanes: int, accumulator: str) -> None:
     _compare(activation, weight, lanes, accumulator, cycles=500)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("kint4", "there is no Verilog decoder for codebook of 15 levels"),
+        ("e4m3_fnuz", "there is no Verilog decoder for e4m3 bias 8, fnuz"),
+        ("gguf_q4_0", "there is no Verilog decoder for scales with a sign"),
+    ],
+)
+def test_what_has_no_circuit_is_refused(written: str, message: str) -> None:
+    with pytest.raises(F.FormatError, match=f"^{written}: {message}"):
+        emit(F.derive(any_format(written), F.get("int8"), 1, "fp32"))
 
 
 @pytest.mark.slow

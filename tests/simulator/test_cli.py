@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import densimeter.formats as F
-from densimeter.simulator.quantized_file import load
+from densimeter.kernels import load
 from support.command import Densimeter
 
 

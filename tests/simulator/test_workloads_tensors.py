@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pickle
 from pathlib import Path
 
@@ -10,28 +9,17 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
+from gguf import GGMLQuantizationType, GGUFWriter, dequantize, quantize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from densimeter.formats.errors import ConfigError
 from densimeter.simulator.workloads import tensors
+from support.safetensors_bytes import write_safetensors
 
 # Exact in every type, so that no conversion may change them.
 EXACT = np.array([[0.0, -0.0, 1.0], [-1.5, 0.0078125, 96.0]], np.float32)
-
-
-def write_safetensors(path: Path, entries: dict[str, tuple[str, npt.NDArray[np.generic]]]) -> Path:
-    """Write a file by the format's own description, so that it may hold types that NumPy has not."""
-    header, data = {}, b""
-    for name, (dtype, array) in entries.items():
-        raw = array.tobytes()
-        offsets = [len(data), len(data) + len(raw)]
-        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": offsets}
-        data += raw
-    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    return path
 
 
 def save_npy(path: Path, array: npt.NDArray[np.generic]) -> Path:
@@ -87,6 +75,32 @@ def test_safetensors_takes_floats_and_counts_the_rest(tmp_path: Path) -> None:
         assert tensor.values.tobytes() == EXACT.tobytes(), tensor.name
 
 
+def test_npz_takes_floats_and_counts_the_rest(tmp_path: Path) -> None:
+    np.savez_compressed(
+        tmp_path / "x.npz", w=EXACT, half=EXACT.astype(np.float16), bias=EXACT[0], ids=np.ones((2, 2), int)
+    )
+    workload = tensors.load(tmp_path / "x.npz")
+    assert ([tensor.name for tensor in workload.tensors], workload.skipped) == (["w", "half"], 2)
+    for tensor in workload.tensors:
+        assert tensor.values.tobytes() == EXACT.tobytes(), tensor.name
+
+
+def test_gguf_takes_quantised_tensors_too(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "m.gguf", "llama")
+    numbers = np.linspace(-1, 1, 2 * 32, dtype=np.float32).reshape(2, 32)
+    blocks = quantize(numbers, GGMLQuantizationType.Q8_0)
+    writer.add_tensor("w", blocks, raw_dtype=GGMLQuantizationType.Q8_0)
+    writer.add_tensor("bias", EXACT[0])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    workload = tensors.load(tmp_path / "m.gguf")
+    (tensor,) = workload.tensors
+    np.testing.assert_array_equal(tensor.values, dequantize(blocks, GGMLQuantizationType.Q8_0))
+    assert workload.skipped == 1
+
+
 def test_bfloat16_agrees_with_ml_dtypes_on_every_finite_code(tmp_path: Path) -> None:
     codes = np.arange(1 << 16, dtype=np.uint16)
     finite = codes[(codes & 0x7F80) != 0x7F80].reshape(2, -1)  # an all-ones exponent is Inf or NaN
@@ -105,7 +119,10 @@ def test_float32_behind_an_odd_number_of_bytes_is_aligned(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("weights.npy", "no such file"), ("weights.pt", r"suffix '\.pt', expected \.npy or \.safetensors")],
+    [
+        ("weights.npy", "no such file"),
+        ("weights.pt", r"suffix '\.pt', expected \.safetensors, .*\.gguf, \.npy, \.npz; convert the file"),
+    ],
 )
 def test_a_path_that_cannot_be_read(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name}: .*{message}"):
@@ -140,8 +157,9 @@ def test_pickles_are_refused_and_never_run(tmp_path: Path) -> None:
     trap[0, 0] = Trap(sprung)
     save_npy(tmp_path / "object.npy", trap)
     (tmp_path / "bare.npy").write_bytes(pickle.dumps(Trap(sprung)))
-    for name in ("object.npy", "bare.npy"):
-        with pytest.raises(ConfigError, match=rf"{name}: .*expected one plain array"):
+    np.savez(tmp_path / "object.npz", trap)
+    for name in ("object.npy", "bare.npy", "object.npz"):
+        with pytest.raises(ConfigError, match=rf"{name}: .*expected"):
             tensors.load(tmp_path / name)
     assert not sprung.exists()
 
@@ -169,11 +187,13 @@ def test_what_is_not_finite_is_named(tmp_path: Path, array: npt.NDArray[np.float
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(suffix=st.sampled_from([".npy", ".safetensors"]), data=st.data())
+@given(suffix=st.sampled_from([".npy", ".npz", ".safetensors"]), data=st.data())
 def test_damage_is_a_config_error_or_harmless(tmp_path: Path, suffix: str, data: st.DataObject) -> None:
     path = tmp_path / f"w{suffix}"
     if suffix == ".npy":
         save_npy(path, EXACT)
+    elif suffix == ".npz":
+        np.savez(path, w=EXACT)
     else:
         save_file({"w": EXACT}, path)
     raw = bytearray(path.read_bytes())

@@ -12,10 +12,11 @@ from fractions import Fraction
 import numpy as np
 
 from densimeter.formats.accumulator import AlignedAccumulator, FixedAccumulator, Fp32Accumulator, IntAccumulator
+from densimeter.formats.codebook import CodebookElement
 from densimeter.formats.datapath import Datapath
 from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
 from densimeter.formats.reference_dot import Group
-from densimeter.formats.scale import FloatScale, Scale
+from densimeter.formats.scale import FloatScale, PowerOfTwoScale, Scale
 from support import oracle
 from support.oracle import TWO
 
@@ -67,7 +68,7 @@ def _unit_scales(datapath: Datapath, group: Group = NO_GROUP) -> list[tuple[Scal
     """The scales that the unit applies, those of blocks of a fixed count, with the group's codes for them."""
     codes = (group.activation_scale, group.weight_scale)
     operands = zip(datapath.operands, codes, strict=True)
-    return [(fmt.scale, code) for fmt, code in operands if fmt.scale is not None and isinstance(fmt.block, int)]
+    return [(fmt.scale, code) for fmt, code in operands if fmt.scale is not None and not isinstance(fmt.block, str)]
 
 
 def _pairs(group: Group, datapath: Datapath) -> list[tuple[float, float]]:
@@ -84,15 +85,18 @@ def _significand(group: Group, datapath: Datapath) -> Fraction:
     total = Fraction(sum(map(int, units)) if windowed else sum(units))  # int() cuts towards zero
     for scale, code in _unit_scales(datapath, group):
         if isinstance(scale, FloatScale):
+            sign, magnitude = divmod(code, 1 << (scale.element.bits - 1))
             one = 1 << scale.element.mantissa_bits
-            total *= code % one + (one if code >= one else 0)
+            total *= (magnitude % one + (one if magnitude >= one else 0)) * (-1) ** sign
     return total
 
 
 def _exponent_code(group: Group, datapath: Datapath) -> int:
     """The sum of what the scale stage adds up: shared exponents, and exponent fields of float scales (subnormal: 1)."""
     return sum(
-        max(code >> scale.element.mantissa_bits, 1) if isinstance(scale, FloatScale) else code
+        max(code % (1 << (scale.element.bits - 1)) >> scale.element.mantissa_bits, 1)
+        if isinstance(scale, FloatScale)
+        else code
         for scale, code in _unit_scales(datapath, group)
     )
 
@@ -113,6 +117,7 @@ def _spacing_at_top(element: Element) -> Fraction:
             return oracle.largest(element)
         case FloatElement(exponent_bits=exponent_bits, specials=specials, bias=bias, mantissa_bits=mantissa_bits):
             return TWO ** ((1 << exponent_bits) - 1 - (specials == "ieee") - bias - mantissa_bits)
+    raise AssertionError(f"no spacing at the top is defined for {element}")
 
 
 def _finest_spacing(element: Element) -> Fraction:
@@ -123,6 +128,8 @@ def _finest_spacing(element: Element) -> Fraction:
             raise AssertionError("logarithms are windowed")
         case FloatElement(hidden_bit=hidden_bit, bias=bias, mantissa_bits=mantissa_bits):
             return TWO ** (hidden_bit - bias - mantissa_bits)
+        case CodebookElement(levels=levels):  # every float32 is a fraction of two to some power
+            return Fraction(1, max(Fraction(level).denominator for level in levels))
 
 
 def _scale_unit(datapath: Datapath) -> Fraction:
@@ -131,7 +138,7 @@ def _scale_unit(datapath: Datapath) -> Fraction:
     for scale, _ in _unit_scales(datapath):
         if isinstance(scale, FloatScale):
             unit *= TWO ** -(scale.element.bias + scale.element.mantissa_bits)
-        else:
+        elif isinstance(scale, PowerOfTwoScale):
             unit *= TWO**-scale.bias
     return unit
 

@@ -1,6 +1,7 @@
 """What Hypothesis draws: float32 numbers of every bit pattern, and number formats that no catalog holds."""
 
 import math
+from typing import get_args
 
 import numpy as np
 from hypothesis import reject, settings
@@ -8,8 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from densimeter.formats import (
+    AffineScale,
     BlockFormat,
+    CodebookElement,
     Datapath,
+    DoubleScale,
     Element,
     FloatElement,
     FloatScale,
@@ -17,9 +21,15 @@ from densimeter.formats import (
     IntElement,
     LogElement,
     PowerOfTwoScale,
+    Quirks,
+    Rounding,
     Scale,
     derive,
 )
+from densimeter.formats.block import Block, Specials
+from densimeter.formats.element import IntEncoding
+from densimeter.formats.levels import levels
+from densimeter.formats.scale import ScaleRule
 
 # The same examples in every run, and no deadline: the first call of a kernel compiles it.
 settings.register_profile("densimeter", deadline=None, derandomize=True)
@@ -56,10 +66,15 @@ def float32_arrays(size: int, *, nan: bool = True) -> st.SearchStrategy[NDArray[
 
 
 def int_elements() -> st.SearchStrategy[IntElement]:
+    """Those that a multiply-accumulate unit takes."""
+    return _int_elements("twos_complement", "sign_magnitude")
+
+
+def _int_elements(*encodings: str) -> st.SearchStrategy[IntElement]:
     return st.builds(
         IntElement,
         bits=st.integers(2, 12),
-        encoding=st.sampled_from(("twos_complement", "sign_magnitude")),
+        encoding=st.sampled_from(encodings),
         fraction_bits=st.integers(-64, 64),
         symmetric=st.booleans(),
     )
@@ -67,68 +82,198 @@ def int_elements() -> st.SearchStrategy[IntElement]:
 
 @st.composite
 def float_elements(draw: st.DrawFn) -> FloatElement:
+    hidden_bit = draw(st.booleans()) or draw(st.booleans())
     try:
         return FloatElement(
             exponent_bits=draw(st.integers(1, 8)),
-            mantissa_bits=draw(st.one_of(st.integers(0, 4), st.integers(16, 23))),
-            bias=draw(st.one_of(st.integers(-8, 160), st.integers(-256, 512))),
-            hidden_bit=draw(st.booleans()),
+            mantissa_bits=draw(st.one_of(st.integers(0 if hidden_bit else 1, 4), st.integers(16, 23))),
+            bias=draw(_biases()),
+            hidden_bit=hidden_bit,
             subnormals=draw(st.booleans()),
-            specials=draw(st.sampled_from(("none", "ieee", "nan"))),
+            specials=draw(st.sampled_from(("none", "ieee", "nan", "fnuz"))) if hidden_bit else "none",
         )
     except FormatError:  # fields that do not go together
         reject()
 
 
+def _biases() -> st.SearchStrategy[int]:
+    """Mostly near the middle of float32; some so far out that only a shared exponent brings the values back."""
+    return st.one_of(st.integers(-8, 20), st.integers(-100, 140), st.integers(-230, 280))
+
+
 def log_elements() -> st.SearchStrategy[LogElement]:
-    return st.builds(LogElement, exponent_bits=st.integers(2, 8), bias=st.integers(-256, 512), zero=st.booleans())
+    return st.builds(LogElement, exponent_bits=st.integers(2, 8), bias=_biases(), zero=st.booleans())
+
+
+def codebooks() -> st.SearchStrategy[CodebookElement]:
+    """Published levels, and lists in any order, zeros of both signs among them."""
+    published = st.sampled_from(("nf4", "fp4", "int3", "float5", "dynamic4", "quantile3", "dynamic8")).map(levels)
+    level = st.one_of(
+        st.integers(-16, 16).map(lambda k: k / 8), st.sampled_from((0.0, -0.0)), float32s().filter(math.isfinite)
+    )
+    lists = st.lists(level, min_size=2, max_size=20, unique_by=repr).filter(any).map(tuple)
+    return st.builds(CodebookElement, st.one_of(published, lists))
 
 
 def elements() -> st.SearchStrategy[Element]:
-    return st.one_of(int_elements(), float_elements(), log_elements())
+    return st.one_of(_int_elements(*get_args(IntEncoding)), float_elements(), log_elements(), codebooks())
 
 
-def power_of_two_scales() -> st.SearchStrategy[PowerOfTwoScale]:
+@st.composite
+def power_of_two_scales(draw: st.DrawFn) -> PowerOfTwoScale:
+    """Without microexponents."""
+    rule = draw(st.sampled_from(get_args(ScaleRule)))
+    return PowerOfTwoScale(
+        bits=draw(st.integers(1, 8)),
+        bias=draw(st.integers(0, 255)),
+        rule=rule,
+        offset=None if rule == "rceil" else draw(st.one_of(st.none(), st.integers(-20, 20))),
+        nan=draw(st.booleans()),
+        negated=draw(st.booleans()),
+    )
+
+
+def micro_scales() -> st.SearchStrategy[PowerOfTwoScale]:
+    """With microexponents: at most 8 x 4 bits of them."""
     return st.builds(
         PowerOfTwoScale,
-        bits=st.integers(1, 8),
-        bias=st.integers(0, 255),
-        rule=st.sampled_from(("floor", "ceil")),
-        offset=st.one_of(st.none(), st.integers(-20, 20)),
-        nan=st.booleans(),
-        negated=st.booleans(),
+        bits=st.integers(4, 8),
+        bias=st.integers(0, 140),
+        offset=st.one_of(st.none(), st.integers(-3, 3)),
+        microexponents=st.integers(1, 8),
+        microexponent_bits=st.integers(1, 4),
     )
 
 
-def float_scales(*, tensor_scale: bool) -> st.SearchStrategy[FloatScale]:
-    stored = (
-        FloatElement(4, 3, 7, specials="nan"),
-        FloatElement(5, 2, 15, specials="ieee"),
-        FloatElement(3, 2, 3),
-        FloatElement(5, 10, 15, specials="ieee"),
-        FloatElement(8, 23, 127, specials="ieee"),
+SCALE_ELEMENTS = (
+    FloatElement(4, 3, 7, specials="nan"),
+    FloatElement(5, 2, 15, specials="ieee"),
+    FloatElement(3, 2, 3),
+    FloatElement(8, 0, 127),
+    FloatElement(5, 10, 15, specials="ieee"),
+    FloatElement(8, 7, 127, specials="ieee"),
+    FloatElement(8, 23, 127, specials="ieee"),
+)
+
+
+@st.composite
+def float_scales(draw: st.DrawFn) -> FloatScale:
+    """Of either anchor, with and without a tensor scale; not every element can stand under every one."""
+    stored = draw(st.sampled_from(SCALE_ELEMENTS))
+    if draw(st.booleans()):
+        return FloatScale(stored, draw(st.booleans()))
+    return FloatScale(stored, anchor=draw(st.sampled_from(("magnitude", "signed"))))
+
+
+def affine_scales() -> st.SearchStrategy[AffineScale]:
+    """With a zero point, and with a minimum."""
+    zeros = st.one_of(_int_elements("unsigned").map(_plain), st.sampled_from(SCALE_ELEMENTS))
+    return st.builds(AffineScale, st.sampled_from(SCALE_ELEMENTS), zeros)
+
+
+def _plain(element: IntElement) -> IntElement:
+    return IntElement(element.bits, element.encoding)
+
+
+def double_scales() -> st.SearchStrategy[DoubleScale]:
+    published = st.sampled_from(("dynamic8", "dynamic3", "int4", "nf4", "fp4")).map(levels)
+    return st.builds(DoubleScale, st.builds(CodebookElement, published), st.integers(1, 5), st.booleans())
+
+
+@st.composite
+def formats(draw: st.DrawFn) -> BlockFormat:
+    """Every kind of element under every kind of scale that may stand over it, with policies, rounding and quirks."""
+    element, scale, block = draw(
+        st.one_of(
+            st.tuples(elements(), st.none(), st.just(1)),
+            st.tuples(elements(), power_of_two_scales(), blocks()),
+            st.tuples(elements(), power_of_two_scales(), blocks()),
+            micro_scales().flatmap(lambda s: st.tuples(elements(), st.just(s), _multiples(s.microexponents))),
+            st.tuples(st.one_of(_linear(), codebooks()), float_scales(), blocks()),
+            st.tuples(st.one_of(_linear(), codebooks()), float_scales(), blocks()),
+            st.tuples(_int_elements("unsigned").map(_plain), affine_scales(), blocks()),
+            st.tuples(st.one_of(_linear(), codebooks()), double_scales(), st.integers(1, 40)),
+        )
     )
-    return st.builds(FloatScale, st.sampled_from(stored), st.booleans() if tensor_scale else st.just(False))
+    quirks = draw(st.one_of(st.just(Quirks()), st.just(Quirks()), _quirks(element, scale)))
+    try:
+        return BlockFormat(
+            "drawn",
+            element,
+            scale,
+            block,
+            draw(_roundings(element, quirks)),
+            draw(st.sampled_from((None, "saturate", "special") if element.has_nan else (None, "saturate"))),
+            draw(st.sampled_from(_policies(element, scale))),
+            quirks=quirks,
+        )
+    except FormatError:  # a range out of float32, an element too wide for its scale, a decision beyond float64
+        reject()
 
 
-def formats() -> st.SearchStrategy[BlockFormat]:
-    """Every kind of element under every kind of scale that may stand over it."""
-    counts = st.integers(1, 40)
-    linear = st.one_of(int_elements(), float_elements())
-    return st.one_of(
-        _formats(elements(), st.none(), st.just(1)),
-        _formats(elements(), power_of_two_scales(), counts),
-        _formats(linear, float_scales(tensor_scale=True), counts),
-        _formats(linear, float_scales(tensor_scale=False), st.sampled_from(("row", "tensor"))),
+def blocks() -> st.SearchStrategy[Block]:
+    tiles = st.tuples(st.integers(1, 3), st.integers(1, 20))
+    return st.one_of(st.integers(1, 40), st.integers(1, 40), tiles, st.sampled_from(("row", "tensor")))
+
+
+def _multiples(parts: int) -> st.SearchStrategy[int]:
+    return st.integers(1, 6).map(lambda width: width * parts)
+
+
+def _linear() -> st.SearchStrategy[IntElement | FloatElement]:
+    return st.one_of(_int_elements(*get_args(IntEncoding)), float_elements())
+
+
+def _roundings(element: Element, quirks: Quirks) -> st.SearchStrategy[Rounding]:
+    if quirks.saturate_significand:
+        return st.just("nearest_even")
+    if quirks.float32_reciprocal:
+        return st.sampled_from(("nearest_up", "nearest_away"))
+    every = get_args(Rounding)
+    return st.sampled_from([r for r in every if not (isinstance(element, LogElement) and r == "stochastic")])
+
+
+def _policies(element: Element, scale: Scale | None) -> list[Specials | None]:
+    possible: list[Specials | None] = [None, "zero", "refuse"]
+    if scale is not None and scale.nan:
+        possible.append("block")
+    if element.has_nan:
+        possible.append("element")
+    return possible
+
+
+@st.composite
+def _quirks(draw: st.DrawFn, element: Element, scale: Scale | None) -> Quirks:
+    """Those of the published codes that are defined for the element and the scale."""
+    flush_at = draw(st.sampled_from((0.0, 1e-8, 0.25)))
+    affine, signed = isinstance(scale, AffineScale), isinstance(scale, FloatScale) and scale.anchor == "signed"
+    if isinstance(element, IntElement) and isinstance(scale, FloatScale | AffineScale) and draw(st.booleans()):
+        return Quirks(float32_reciprocal=True)
+    if affine:
+        return Quirks()
+    if isinstance(element, CodebookElement) or signed:
+        return Quirks(flush_at=flush_at)
+    if isinstance(element, FloatElement) and not element.subnormals:
+        return Quirks(flush_at=flush_at)
+    return Quirks(
+        epsilon=draw(st.sampled_from((0.0, 1e-9, 0.1, 2.0))),
+        epsilon_of_smallest=draw(st.booleans()),
+        flush_at=flush_at,
+        saturate_significand=isinstance(element, FloatElement),
     )
 
 
+@st.composite
 def _formats(
+    draw: st.DrawFn,
     element: st.SearchStrategy[Element] | st.SearchStrategy[IntElement | FloatElement],
-    scale: st.SearchStrategy[Scale] | st.SearchStrategy[None],
-    block: st.SearchStrategy[int] | st.SearchStrategy[str],
-) -> st.SearchStrategy[BlockFormat]:
-    return st.builds(BlockFormat, st.just("drawn"), element, scale, block)
+    scale: st.SearchStrategy[PowerOfTwoScale] | st.SearchStrategy[FloatScale] | st.SearchStrategy[None],
+    block: st.SearchStrategy[int],
+) -> BlockFormat:
+    try:
+        return BlockFormat("drawn", draw(element), draw(scale), draw(block))
+    except FormatError:  # a range out of float32, an element too wide for its scale
+        reject()
 
 
 ACCUMULATORS = ("fp32", "fp32_ftz", "fixed48:-24", "fixed24:-6", "fixed12:3")
@@ -140,7 +285,7 @@ def narrow_formats() -> st.SearchStrategy[BlockFormat]:
         FloatElement,
         exponent_bits=st.integers(1, 4),
         mantissa_bits=st.integers(1, 4),
-        bias=st.one_of(st.integers(-4, 20), st.integers(-256, 512)),
+        bias=st.one_of(st.integers(-4, 20), _biases()),
         hidden_bit=st.booleans(),
         subnormals=st.just(True),
     )

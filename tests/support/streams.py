@@ -76,7 +76,7 @@ def _scales(fmt: BlockFormat, count: int, rng: np.random.Generator) -> Codes:
     if not fmt.has_unit_scale:
         return np.zeros(count, np.uint32)
     if isinstance(fmt.scale, PowerOfTwoScale):
-        top, middle = (1 << fmt.scale.bits) - 1, min(max(fmt.scale.bias, 0), fmt.scale.largest_code)
+        top, middle = (1 << fmt.scale.code_bits) - 1, min(max(fmt.scale.bias, 0), fmt.scale.largest_code)
     else:
         assert isinstance(fmt.scale, FloatScale)
         element = fmt.scale.element

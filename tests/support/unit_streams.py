@@ -24,10 +24,11 @@ class Stream:
 
 
 def any_format(written: str) -> F.BlockFormat:
-    """A catalog name, an element's short name (e4m3), or a composed declaration."""
-    if written.startswith("{") or written in F.names():
+    """A format's name, an element's short name (e4m3), or a composed declaration."""
+    try:
         return F.resolve(written)
-    return F.parse({"element": written, "name": written})
+    except F.FormatError:
+        return F.parse({"element": written, "name": written})
 
 
 def draw_stream(datapath: F.Datapath, cycles: int, seed: int = 0) -> Stream:
@@ -83,10 +84,10 @@ def _draw_scales(rng: np.random.Generator, fmt: F.BlockFormat, cycles: int) -> N
     if not fmt.has_unit_scale:
         return None
     if isinstance(fmt.scale, F.PowerOfTwoScale):
-        top, middle = (1 << fmt.scale.bits) - 1, min(fmt.scale.bias, fmt.scale.largest_code)
+        top, middle = (1 << fmt.scale.code_bits) - 1, min(fmt.scale.bias, fmt.scale.largest_code)
     else:
         assert isinstance(fmt.scale, F.FloatScale)
-        top = (1 << (fmt.scale.bits - 1)) - 1
+        top = (1 << (fmt.scale.code_bits - 1)) - 1
         middle = top // 2
     nearby = np.clip(rng.integers(middle - NEARBY, middle + NEARBY, cycles), 0, top)
     return np.where(rng.random(cycles) < 0.85, nearby, rng.integers(0, top + 1, cycles)).astype(np.uint64)

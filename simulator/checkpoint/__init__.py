@@ -1,0 +1,1 @@
+"""Whole checkpoints: read tensor by tensor, quantised or copied into another file, resumed after an interruption."""
