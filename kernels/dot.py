@@ -157,14 +157,14 @@ def _multiply_float32(a, w, subnormals):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def matmul_float_mac(a, w_transposed, subnormals, out):  # type: ignore[no-untyped-def]
-    """out[i] = products rounded to float32, added in ascending k, each sum rounded: a row of outputs at a time."""
+def matmul_float_mac(a, w_transposed, out):  # type: ignore[no-untyped-def]
+    """out[i] = products rounded to float32, added in ascending k, each sum rounded, tiny ones flushed: row by row."""
     for i in prange(out.shape[0]):
         row = out[i]
         row[:] = 0.0
         for k in range(a.shape[1]):
             for j in range(row.size):
-                row[j] = add_float32(row[j], _multiply_float32(a[i, k], w_transposed[k, j], subnormals), subnormals)
+                row[j] = add_float32(row[j], _multiply_float32(a[i, k], w_transposed[k, j], False), False)
 
 
 @njit(nogil=True, cache=True)

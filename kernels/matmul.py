@@ -15,6 +15,7 @@ from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import parameters
 from densimeter.kernels.codec import dequantize_rows
 from densimeter.kernels.dot import matmul_float_mac, matmul_groups
+from densimeter.kernels.gemm import multiply, multiply_floats, plan
 from densimeter.kernels.operands import Operand, unpack_operand
 from densimeter.kernels.tensor import QuantizedTensor, quantize
 
@@ -49,19 +50,33 @@ def matmul(
         derive(activation, weight, default_lanes(activation, weight) if lanes is None else lanes, accumulator)
     )
     out = np.zeros((left.shape[0], right.shape[0]), np.float32)
-    if datapath.float_mac:
-        subnormals = _keeps_subnormals(datapath)
-        matmul_float_mac(element_values(left), np.ascontiguousarray(element_values(right).T), subnormals, out)
+    if datapath.float_mac and _keeps_subnormals(datapath):
+        out[...] = multiply_floats(element_values(left), element_values(right))
+    elif datapath.float_mac:
+        matmul_float_mac(element_values(left), np.ascontiguousarray(element_values(right).T), out)
     else:
-        wide = datapath.sum_bits > LARGEST_SINGLE_SUM_BITS
-        operands = _operand(left, datapath), _operand(right, datapath)
-        lsb = datapath.product_lsb_exponent
-        matmul_groups(*operands, datapath.lanes, wide, lsb, parameters(datapath), out)
+        _accumulate(_operand(left, datapath), _operand(right, datapath), datapath, out)
     if any(_has_outer_scale(fmt) for fmt in datapath.operands):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             out *= _outer_scale(left)[:, None] * _outer_scale(right)[None, :]
     out[np.isnan(out)] = _CANONICAL_NAN
     return out
+
+
+def _accumulate(a: Operand, w: Operand, datapath: Datapath, out: NDArray[np.float32]) -> None:
+    """Fill `out` with the accumulated values: by floating-point units where these are exact, else group by group."""
+    how = plan(a, w, datapath)
+    if how is None:
+        wide = datapath.sum_bits > LARGEST_SINGLE_SUM_BITS
+        matmul_groups(a, w, datapath.lanes, wide, datapath.product_lsb_exponent, parameters(datapath), out)
+        return
+    registers = multiply(a, w, how, datapath)
+    if isinstance(datapath.accumulator, IntAccumulator):
+        unused = 64 - datapath.accumulator.bits
+        registers = ((registers.astype(np.int64) << unused) >> unused).astype(np.float64)  # wraps
+    if not isinstance(datapath.accumulator, Fp32Accumulator):
+        registers = np.ldexp(registers, how.lsb_exponent)
+    out[...] = registers
 
 
 def _longest_groups(datapath: Datapath) -> Datapath:

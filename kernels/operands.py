@@ -1,16 +1,19 @@
 """Codes unpacked for arithmetic: significands, exponents and specials as integer arrays."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.codebook import CodebookElement
 from densimeter.formats.datapath import Datapath
-from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
+from densimeter.formats.element import Element, FloatElement
+from densimeter.formats.number import Kind
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
+
+_LARGEST_TABLE_BITS = 16
 
 NAN_SCALE = -1
 """Stands in `scale_exponents` for a scale code that makes its whole block NaN."""
@@ -44,34 +47,61 @@ def unpack_operand(
     """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with the code of zero to whole groups."""
     padding = ((0, 0), (0, -codes.shape[1] % datapath.lanes))
     padded = np.pad(codes, padding, constant_values=fmt.element.padding_code)
-    significands, exponents, specials = _decode(padded, fmt.element)
-    values = significands
-    if not datapath.windowed:
-        values, exponents = significands << (exponents - fmt.element.lsb_exponent), np.empty((0, 0), np.int64)
-    if not specials.any():
-        specials = np.empty((0, 0), np.uint8)
+    decoded = _decode(padded, fmt.element, aligned=not datapath.windowed)
     if fmt.has_unit_scale:
         scale_exponents, scale_significands = _decode_scales(scales, fmt)
         block = fmt.block_length(codes.shape[1])
     else:
         scale_exponents, scale_significands = np.zeros((len(codes), 1), np.int64), np.ones((len(codes), 1), np.int64)
         block = codes.shape[1] + datapath.lanes
-    return Operand(values, exponents, specials, scale_exponents, scale_significands, block)
+    return Operand(*decoded, scale_exponents, scale_significands, block)
 
 
-def _decode(
-    codes: NDArray[np.unsignedinteger], element: Element
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-    """(signed significand, exponent of its lowest bit, special) of every code: `Element.decode` on arrays."""
-    wide = codes.astype(np.int64)
-    finite = np.full(codes.shape, FINITE, np.uint8)
-    sign = wide >> (element.bits - 1)
-    magnitude = wide & ((1 << (element.bits - 1)) - 1)
-    if isinstance(element, IntElement | CodebookElement):
-        return _integers(wide, element), np.full(codes.shape, element.lsb_exponent, np.int64), finite
-    if isinstance(element, LogElement):
-        ones = (magnitude >= element.smallest_field).astype(np.int64)
-        return np.where(sign, -ones, ones), magnitude - element.bias, finite
+class _Decoded(NamedTuple):
+    """The first three parts of an `Operand`, of codes of any shape."""
+
+    values: NDArray[np.int64]
+    exponents: NDArray[np.int64]
+    specials: NDArray[np.uint8]
+
+
+_NO_EXPONENTS, _NO_SPECIALS = np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8)
+
+
+def _decode(codes: NDArray[np.unsignedinteger], element: Element, aligned: bool) -> _Decoded:
+    """Decode codes as `Element.decode` does; parts that say nothing are left empty."""
+    if element.bits > _LARGEST_TABLE_BITS:
+        assert isinstance(element, FloatElement)
+        decoded = _decode_floats(codes.astype(np.int64), element)
+        if aligned:
+            shifted = decoded.values << (decoded.exponents - element.lsb_exponent)
+            decoded = _Decoded(shifted, _NO_EXPONENTS, decoded.specials)
+    else:
+        table = _table(element, aligned)
+        exponents = _NO_EXPONENTS if aligned else table.exponents[codes]
+        decoded = _Decoded(table.values[codes], exponents, table.specials[codes] if element.has_nan else _NO_SPECIALS)
+    return decoded if decoded.specials.any() else decoded._replace(specials=_NO_SPECIALS)
+
+
+@cache
+def _table(element: Element, aligned: bool) -> _Decoded:
+    """Every code there is."""
+    numbers = [element.decode(code) for code in range(1 << element.bits)]
+    special = {(Kind.FINITE, False): FINITE, (Kind.FINITE, True): FINITE, (Kind.INFINITE, False): POSITIVE_INFINITY}
+    special |= {(Kind.INFINITE, True): NEGATIVE_INFINITY}
+    shifts = [n.exponent - element.lsb_exponent if aligned and n.kind is Kind.FINITE else 0 for n in numbers]
+    values = [(-n.significand if n.negative else n.significand) << s for n, s in zip(numbers, shifts, strict=True)]
+    return _Decoded(
+        np.array(values, np.int64),
+        np.array([n.exponent for n in numbers], np.int64),
+        np.array([special.get((n.kind, n.negative), NAN) for n in numbers], np.uint8),
+    )
+
+
+def _decode_floats(codes: NDArray[np.int64], element: FloatElement) -> _Decoded:
+    """The same without a table, for elements too wide for one."""
+    sign = codes >> (element.bits - 1)
+    magnitude = codes & ((1 << (element.bits - 1)) - 1)
     field, mantissa = magnitude >> element.mantissa_bits, magnitude & ((1 << element.mantissa_bits) - 1)
     if element.hidden_bit:
         subnormal = field == 0
@@ -82,15 +112,7 @@ def _decode(
     specials = _specials(magnitude, sign, element)
     significand = np.where(specials == FINITE, significand, 0)
     exponents = np.where(specials == FINITE, field - element.bias - element.mantissa_bits, element.lsb_exponent)
-    return np.where(sign, -significand, significand), exponents, specials
-
-
-def _integers(codes: NDArray[np.int64], element: IntElement | CodebookElement) -> NDArray[np.int64]:
-    """Every code in units of the element's lowest bit."""
-    numbers = (element.decode(code) for code in range(1 << element.bits))
-    table = np.array([-n.significand if n.negative else n.significand for n in numbers], np.int64)
-    integers: NDArray[np.int64] = table[codes]
-    return integers
+    return _Decoded(np.where(sign, -significand, significand), exponents, specials)
 
 
 def _specials(magnitude: NDArray[np.int64], sign: NDArray[np.int64], element: FloatElement) -> NDArray[np.uint8]:
