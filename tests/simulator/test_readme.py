@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from densimeter.formats import names
 from support.command import Densimeter
 
 README = Path(__file__).parents[2] / "README.md"
@@ -46,3 +47,7 @@ def test_every_figure_of_the_readme_is_what_density_prints(densimeter: Densimete
         row = by_unit[line["format"], line["unit"], line["accumulator"]]
         for heading, key in COLUMNS.items():
             assert agrees(line[heading], row, key), (line["format"], heading, line[heading], row[key])
+
+
+def test_the_count_of_formats_is_that_of_the_catalog() -> None:
+    assert f"**Formats**: {len(names())} have names" in README.read_text(encoding="utf-8")
