@@ -132,18 +132,26 @@ def _largest_number(values):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _range(x, top, bottom, start, stop):  # type: ignore[no-untyped-def]
-    """(least, greatest) of a block of finite numbers."""
-    least, greatest = np.float32(np.inf), np.float32(-np.inf)
-    for row in range(top, bottom):
-        i = start
-        while i + LANES <= stop:
-            least, greatest = min(least, least_value(x[row], i)), max(greatest, greatest_value(x[row], i))
-            i += LANES
-        while i < stop:
-            least, greatest = min(least, x[row, i]), max(greatest, x[row, i])
-            i += 1
+def _range_of_row(values, start, stop):  # type: ignore[no-untyped-def]
+    """(least, greatest) of finite numbers."""
+    least, greatest, i = np.float32(np.inf), np.float32(-np.inf), start
+    while i + LANES <= stop:
+        least, greatest = min(least, least_value(values, i)), max(greatest, greatest_value(values, i))
+        i += LANES
+    while i < stop:
+        least, greatest = min(least, values[i]), max(greatest, values[i])
+        i += 1
     return np.float64(least), np.float64(greatest)
+
+
+@njit(inline="always")
+def _range(x, first, top, bottom, start, stop):  # type: ignore[no-untyped-def]
+    """(least, greatest) of a block of finite numbers; `first` is x[top]."""
+    least, greatest = _range_of_row(first, start, stop)
+    for row in range(top + 1, bottom):
+        low, high = _range_of_row(x[row], start, stop)
+        least, greatest = min(least, low), max(greatest, high)
+    return least, greatest
 
 
 @njit
@@ -165,14 +173,15 @@ def _extremes(values, policy):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _choose_scale(x, top, bottom, start, stop, factor, p):  # type: ignore[no-untyped-def]
+def _choose_scale(x, first, top, bottom, start, stop, factor, p):  # type: ignore[no-untyped-def]
     """(state, scale code, unit, zero, minimum) of the block x[top:bottom, start:stop]; microexponents follow.
 
+    `first` is x[top]: a view made for every block would cost more than the block.
     Of a refused block, the number of NaN stands for the unit.
     """
     e, s = p.element, p.scale
-    largest, nans = np.uint32(0), 0
-    for row in range(top, bottom):
+    largest, nans = _largest_bits(first, start, stop), 0
+    for row in range(top + 1, bottom):
         largest = max(largest, _largest_bits(x[row], start, stop))
     state = PLAIN
     if largest >= _INFINITY_BITS:
@@ -189,7 +198,7 @@ def _choose_scale(x, top, bottom, start, stop, factor, p):  # type: ignore[no-un
         return state, code, power_of_two(code - s.bias), 0.0, 0.0
     extreme, least, greatest = 0.0, 0.0, 0.0
     if s.kind == SIGNED_SCALE or s.kind == ZERO_POINT or s.kind == MINIMUM:
-        least, greatest = _range(x, top, bottom, start, stop) if state == PLAIN else (0.0, 0.0)
+        least, greatest = _range(x, first, top, bottom, start, stop) if state == PLAIN else (0.0, 0.0)
         extreme = greatest if greatest > -least else least
         if state != PLAIN or greatest == -least:  # of two extremes the first one counts
             extreme, least, greatest = _extremes(x[top:bottom, start:stop], e.nan_policy)
@@ -277,31 +286,39 @@ def _quantize_group(x, top, bottom, block, factor, seed, e, f, s, stored, least_
     """
     p = CodecFields(e, f, s, stored, least_stored)
     length, refused, count = x.shape[1], np.int64(0), scales.size // s.code_bytes
-    states, shared = np.empty(count, np.uint8), np.empty((count, 3))
+    shares_exponent = s.kind == POWER_OF_TWO
+    states = np.empty(count, np.uint8)
+    shared = np.empty((0 if shares_exponent else count, 3))  # an exponent is read again from its code
     scaled = np.empty(length if s.micro_parts > 0 else 0, np.float32)
+    first = x[top]
     for b in range(count):
         stop = min((b + 1) * block, length)
-        state, code, unit, zero, minimum = _choose_scale(x, top, bottom, b * block, stop, factor, p)
+        state, code, unit, zero, minimum = _choose_scale(x, first, top, bottom, b * block, stop, factor, p)
         states[b] = state
         put(scales, b, s.code_bytes, code)
-        shared[b, 0], shared[b, 1], shared[b, 2] = unit, zero, minimum
+        if state == REFUSED:
+            refused += np.int64(unit)
+        elif not shares_exponent:
+            shared[b, 0], shared[b, 1], shared[b, 2] = unit, zero, minimum
     for row in range(top, bottom):
+        values, out = x[row], codes[row]
+        source = scaled if s.micro_parts > 0 else values
         for b in range(count):
             start, stop, state = b * block, min((b + 1) * block, length), states[b]
             if state == NAN_THROUGHOUT:
-                codes[row, start * e.code_bytes : stop * e.code_bytes] = 0
-            elif state == REFUSED:
-                if row == top:
-                    refused += np.int64(shared[b, 0])
-            else:
-                unit, zero, minimum = shared[b, 0], shared[b, 1], shared[b, 2]
-                if s.micro_parts > 0:
+                for i in range(start * e.code_bytes, stop * e.code_bytes):
+                    out[i] = 0
+            elif state != REFUSED:
+                unit, zero, minimum = 1.0, 0.0, 0.0
+                if shares_exponent:
                     code = get(scales, b, s.code_bytes)
-                    code = _scale_parts(x[row], start, stop, block, state, code, s, scaled)
-                    put(scales, b, s.code_bytes, code)
-                    _encode_run(scaled, row, start, stop, seed, state, unit, zero, minimum, p, ladder, codes[row])
+                    unit = power_of_two((code & ((np.int64(1) << s.bits) - 1)) - s.bias)
+                    if s.micro_parts > 0:
+                        code = _scale_parts(values, start, stop, block, state, code, s, scaled)
+                        put(scales, b, s.code_bytes, code)
                 else:
-                    _encode_run(x[row], row, start, stop, seed, state, unit, zero, minimum, p, ladder, codes[row])
+                    unit, zero, minimum = shared[b, 0], shared[b, 1], shared[b, 2]
+                _encode_run(source, row, start, stop, seed, state, unit, zero, minimum, p, ladder, out)
     return refused
 
 
