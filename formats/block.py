@@ -310,8 +310,9 @@ def _check_policies(fmt: BlockFormat) -> None:
         raise FormatError("epsilon on a float element needs saturate_significand")
     if quirks.epsilon and isinstance(fmt.element, CodebookElement):
         raise FormatError("epsilon on a codebook element is not defined")
-    if (quirks.epsilon or quirks.flush_at) and isinstance(fmt.scale, AffineScale):
-        raise FormatError("epsilon and flush_at under a scale with a zero are not defined")
+    micro = isinstance(fmt.scale, PowerOfTwoScale) and fmt.scale.microexponents > 0
+    if (quirks.epsilon or quirks.flush_at) and (micro or isinstance(fmt.scale, AffineScale)):
+        raise FormatError("epsilon and flush_at under microexponents or a scale with a zero are not defined")
     if quirks.epsilon and isinstance(fmt.scale, FloatScale) and fmt.scale.anchor == "signed":
         raise FormatError("epsilon under a scale with anchor 'signed' is not defined")
     if quirks.float32_reciprocal and not (

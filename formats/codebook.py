@@ -10,11 +10,12 @@ from densimeter.formats.number import Number, floor_log2, lsb_exponent, power_of
 _MAX_LEVELS = 1 << 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CodebookElement:
     """Code c stands for ``levels[c]``, each a float32 number; in any order, no value twice.
 
-    Codes past the last level are never produced and read as zero. Zero may stand twice, as 0.0 and as -0.0.
+    Codes past the last level are never produced and read as zero. Zero may stand twice, as 0.0 and as -0.0; codebooks
+    that differ in the sign of a zero are not equal.
     """
 
     levels: tuple[float, ...]
@@ -25,12 +26,26 @@ class CodebookElement:
         for level in self.levels:
             if not isinstance(level, float) or not abs(level) < 2.0**128 or not _is_float32(Fraction(level)):
                 raise FormatError(f"codebook level {level!r} is not a finite float32 number; round it first")
-        written = [repr(level) for level in self.levels]  # tells 0.0 from -0.0
+        object.__setattr__(
+            self, "levels", tuple(map(float, self.levels))
+        )  # numpy's float64 is a float, written otherwise
+        written = self._written.split()
         for position, text in enumerate(written):
             if text in written[:position]:
                 raise FormatError(f"codebook level {text} stands twice; expected each level once")
         if not any(self.levels):
             raise FormatError("codebook levels are all zero; expected one that is not")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CodebookElement) and self._written == other._written
+
+    def __hash__(self) -> int:
+        return hash(self._written)
+
+    @cached_property
+    def _written(self) -> str:
+        """The levels in writing, which tells 0.0 from -0.0."""
+        return " ".join(map(repr, self.levels))
 
     @property
     def bits(self) -> int:

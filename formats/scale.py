@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from densimeter.formats.checks import check_choice, check_flag, check_integer
 from densimeter.formats.codebook import CodebookElement
-from densimeter.formats.element import FloatElement, IntElement
+from densimeter.formats.element import FLOAT32, FloatElement, IntElement
 from densimeter.formats.errors import FormatError
 
 ScaleRule = Literal["floor", "ceil", "even", "rceil"]
@@ -175,6 +175,10 @@ class AffineScale:
                 raise FormatError(f"zero point is {self.zero.notation}, expected an unsigned integer such as uint4")
         elif not isinstance(self.zero, FloatElement):
             raise FormatError(f"zero is {self.zero!r}, expected an unsigned integer (uint4) or a float element (fp16)")
+        elif self.zero.emax > FLOAT32.emax or self.zero.lsb_exponent < FLOAT32.lsb_exponent:
+            raise FormatError(
+                f"minimum is {self.zero.notation}, whose values are not all float32 numbers; change its bias"
+            )
 
     @property
     def has_minimum(self) -> bool:

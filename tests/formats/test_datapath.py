@@ -21,6 +21,9 @@ from densimeter.formats import BlockFormat, Datapath, FormatError, default_lanes
         ("minifloat8", "minifloat8", 4, (480 * 2**9) ** 2),
         ("dmf8", "dmf8", 4, (224 * 2**10) ** 2),
         ("nvfp4", "nvfp4", 16, 12 * 12),
+        ("gguf_q4_0", "gguf_q8_0", 32, 8 * 128),  # code 0 of an offset integer is -8
+        ("e4m3_fnuz", "e4m3_fnuz", 4, (240 * 2**10) ** 2),
+        ("bfp6_b4x8", "mxfp4_rceil", 8, 31 * 12),  # rows of tiles and scale rules change no width
         ("int8", "bfp8", 4, 128 * 127),
         ("bl8", "bl8", 16, 2**24),  # one bit times one bit, at the top of a window of 24 bits
         ("bl8", "bfp6", 16, 31 * 2**24),
@@ -125,7 +128,15 @@ def test_who_has_an_invalid_flag(fmt: str, accumulator: str, specials: bool, inv
 
 @pytest.mark.parametrize(
     ("activation", "weight", "lanes"),
-    [("bfp6", "bfp6", 16), ("bfp6", "mxfp4", 16), ("mxfp4", "int8", 32), ("int8", "int8", 1), ("float32", "bl8", 16)],
+    [
+        ("bfp6", "bfp6", 16),
+        ("bfp6", "mxfp4", 16),
+        ("mxfp4", "int8", 32),
+        ("int8", "int8", 1),
+        ("float32", "bl8", 16),
+        ("bfp6_b16x8", "mxfp4", 8),  # the columns of a tile
+        ("int8_tensor", "int4_g32", 32),
+    ],
 )
 def test_default_lanes_take_one_block(activation: str, weight: str, lanes: int) -> None:
     assert default_lanes(get(activation), get(weight)) == lanes
@@ -150,6 +161,16 @@ WIDE_SCALE = resolve("{element: e5m2, block: 16, scale: fp32}")
         (get("mxfp8_e5m2"), get("mxfp8_e5m2"), 1, "aligned48", "use aligned65 or wider"),
         (WIDE_SCALE, WIDE_SCALE, 16, "fp32", r"the sum times both scale significands is \d+ bits wide"),
         (get("bfp6"), get("bfp6"), 16, "int", "accumulator is 'int', expected something like"),
+        (get("mx9"), get("int8"), 16, "fp32", "mx9 shifts parts of a block by microexponents, for which no .* unit is"),
+        (
+            get("int8"),
+            get("int4_g32_affine"),
+            16,
+            "fp32",
+            "int4_g32_affine adds a zero point or a minimum to every pro",
+        ),
+        (get("int8"), get("gguf_q4_1"), 16, "fp32", "gguf_q4_1 adds a zero point .*; dequantise it first, or use a fo"),
+        (get("nf4_dq"), get("int8"), 16, "fp32", "nf4_dq has scales that are themselves quantised"),
     ],
     ids=lambda value: getattr(value, "name", None),
 )

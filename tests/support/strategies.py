@@ -1,6 +1,8 @@
 """What Hypothesis draws: float32 numbers of every bit pattern, and number formats that no catalog holds."""
 
 import math
+from collections.abc import Sequence
+from functools import cache
 from typing import get_args
 
 import numpy as np
@@ -107,12 +109,17 @@ def log_elements() -> st.SearchStrategy[LogElement]:
 
 def codebooks() -> st.SearchStrategy[CodebookElement]:
     """Published levels, and lists in any order, zeros of both signs among them."""
-    published = st.sampled_from(("nf4", "fp4", "int3", "float5", "dynamic4", "quantile3", "dynamic8")).map(levels)
     level = st.one_of(
         st.integers(-16, 16).map(lambda k: k / 8), st.sampled_from((0.0, -0.0)), float32s().filter(math.isfinite)
     )
     lists = st.lists(level, min_size=2, max_size=20, unique_by=repr).filter(any).map(tuple)
-    return st.builds(CodebookElement, st.one_of(published, lists))
+    return st.one_of(st.sampled_from(PUBLISHED), st.builds(CodebookElement, lists))
+
+
+PUBLISHED = [
+    CodebookElement(levels(name))
+    for name in ("nf4", "fp4", "int3", "int4", "float5", "dynamic3", "dynamic4", "dynamic8", "quantile3")
+]
 
 
 def elements() -> st.SearchStrategy[Element]:
@@ -167,7 +174,8 @@ def float_scales(draw: st.DrawFn) -> FloatScale:
 
 def affine_scales() -> st.SearchStrategy[AffineScale]:
     """With a zero point, and with a minimum."""
-    zeros = st.one_of(_int_elements("unsigned").map(_plain), st.sampled_from(SCALE_ELEMENTS))
+    minima = st.sampled_from([element for element in SCALE_ELEMENTS if element.emax < 128])
+    zeros = st.one_of(_int_elements("unsigned").map(_plain), minima)
     return st.builds(AffineScale, st.sampled_from(SCALE_ELEMENTS), zeros)
 
 
@@ -176,39 +184,44 @@ def _plain(element: IntElement) -> IntElement:
 
 
 def double_scales() -> st.SearchStrategy[DoubleScale]:
-    published = st.sampled_from(("dynamic8", "dynamic3", "int4", "nf4", "fp4")).map(levels)
-    return st.builds(DoubleScale, st.builds(CodebookElement, published), st.integers(1, 5), st.booleans())
+    return st.builds(DoubleScale, st.sampled_from(PUBLISHED), st.integers(1, 5), st.booleans())
 
 
 @st.composite
 def formats(draw: st.DrawFn) -> BlockFormat:
     """Every kind of element under every kind of scale that may stand over it, with policies, rounding and quirks."""
-    element, scale, block = draw(
-        st.one_of(
-            st.tuples(elements(), st.none(), st.just(1)),
-            st.tuples(elements(), power_of_two_scales(), blocks()),
-            st.tuples(elements(), power_of_two_scales(), blocks()),
-            micro_scales().flatmap(lambda s: st.tuples(elements(), st.just(s), _multiples(s.microexponents))),
-            st.tuples(st.one_of(_linear(), codebooks()), float_scales(), blocks()),
-            st.tuples(st.one_of(_linear(), codebooks()), float_scales(), blocks()),
-            st.tuples(_int_elements("unsigned").map(_plain), affine_scales(), blocks()),
-            st.tuples(st.one_of(_linear(), codebooks()), double_scales(), st.integers(1, 40)),
-        )
-    )
-    quirks = draw(st.one_of(st.just(Quirks()), st.just(Quirks()), _quirks(element, scale)))
+    element, scale, block = draw(_parts())
+    quirks = draw(_quirks(element, scale)) if draw(st.integers(0, 2)) == 0 else Quirks()
     try:
         return BlockFormat(
             "drawn",
             element,
             scale,
             block,
-            draw(_roundings(element, quirks)),
+            draw(st.sampled_from(_roundings(element, quirks))),
             draw(st.sampled_from((None, "saturate", "special") if element.has_nan else (None, "saturate"))),
             draw(st.sampled_from(_policies(element, scale))),
             quirks=quirks,
         )
     except FormatError:  # a range out of float32, an element too wide for its scale, a decision beyond float64
         reject()
+
+
+@cache
+def _parts() -> st.SearchStrategy[tuple[Element, Scale | None, Block]]:
+    any_linear = st.one_of(_int_elements(*get_args(IntEncoding)), float_elements(), codebooks())
+    shared = st.tuples(elements(), power_of_two_scales(), blocks())
+    floats = st.tuples(any_linear, float_scales(), blocks())
+    return st.one_of(
+        st.tuples(elements(), st.none(), st.just(1)),
+        shared,
+        shared,
+        micro_scales().flatmap(lambda s: st.tuples(elements(), st.just(s), _multiples(s.microexponents))),
+        floats,
+        floats,
+        st.tuples(_int_elements("unsigned").map(_plain), affine_scales(), blocks()),
+        st.tuples(any_linear, double_scales(), st.integers(1, 40)),
+    )
 
 
 def blocks() -> st.SearchStrategy[Block]:
@@ -220,17 +233,12 @@ def _multiples(parts: int) -> st.SearchStrategy[int]:
     return st.integers(1, 6).map(lambda width: width * parts)
 
 
-def _linear() -> st.SearchStrategy[IntElement | FloatElement]:
-    return st.one_of(_int_elements(*get_args(IntEncoding)), float_elements())
-
-
-def _roundings(element: Element, quirks: Quirks) -> st.SearchStrategy[Rounding]:
+def _roundings(element: Element, quirks: Quirks) -> Sequence[Rounding]:
     if quirks.saturate_significand:
-        return st.just("nearest_even")
+        return ("nearest_even",)
     if quirks.float32_reciprocal:
-        return st.sampled_from(("nearest_up", "nearest_away"))
-    every = get_args(Rounding)
-    return st.sampled_from([r for r in every if not (isinstance(element, LogElement) and r == "stochastic")])
+        return ("nearest_up", "nearest_away")
+    return [r for r in get_args(Rounding) if not (isinstance(element, LogElement) and r == "stochastic")]
 
 
 def _policies(element: Element, scale: Scale | None) -> list[Specials | None]:
@@ -249,7 +257,7 @@ def _quirks(draw: st.DrawFn, element: Element, scale: Scale | None) -> Quirks:
     affine, signed = isinstance(scale, AffineScale), isinstance(scale, FloatScale) and scale.anchor == "signed"
     if isinstance(element, IntElement) and isinstance(scale, FloatScale | AffineScale) and draw(st.booleans()):
         return Quirks(float32_reciprocal=True)
-    if affine:
+    if affine or (isinstance(scale, PowerOfTwoScale) and scale.microexponents):
         return Quirks()
     if isinstance(element, CodebookElement) or signed:
         return Quirks(flush_at=flush_at)
