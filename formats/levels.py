@@ -35,13 +35,12 @@ _NF4 = (
     1.0,
 )
 _FP4_TWELFTHS = (0, Fraction(1, 16), 8, 12, 4, 6, 2, 3)
-_FLOAT_EXPONENT_BITS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 4, 8: 4}
-_SMALLEST_BITS, _LARGEST_BITS = 2, 8
+_FLOAT_EXPONENT_BITS = {2: 1, 3: 2, 4: 2, 5: 3, 6: 3, 7: 4, 8: 4}
 
 
 def named_levels() -> list[str]:
     """Every name that `levels` takes."""
-    return ["nf4", "fp4", *(f"{family}{bits}" for family in _FAMILIES for bits in _bits_of(family))]
+    return ["nf4", "fp4", *(f"{family}{bits}" for family in _FAMILIES for bits in _FLOAT_EXPONENT_BITS)]
 
 
 @cache
@@ -110,10 +109,6 @@ _FAMILIES: dict[str, Callable[[int], tuple[float, ...]]] = {
     "dynamic": _dynamic,
     "quantile": _quantile,
 }
-
-
-def _bits_of(family: str) -> range:
-    return range(min(_FLOAT_EXPONENT_BITS) if family == "float" else _SMALLEST_BITS, _LARGEST_BITS + 1)
 
 
 def _signed(magnitudes: list[Fraction]) -> tuple[float, ...]:

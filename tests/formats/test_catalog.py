@@ -41,7 +41,7 @@ MICROSCALING = {name: bits + 8 / 32 for name, bits in MX_WIDTHS.items()}
 NVFP4 = {"nvfp4": 4 + 8 / 16, "nvfp4_one_level": 4 + 8 / 16}
 CODEBOOKS = {"nf4": 4 + 32 / 64, "fp4": 4 + 32 / 64, "dyn8": 8 + 32 / 4096}
 DOUBLE = {f"{name}_dq": 4 + 8 / 64 + 32 / (64 * 256) for name in ("nf4", "fp4")}
-K_BIT = {f"k{family}{k}": k + 16 / 64 for family in ("int", "float", "dyn", "quant") for k in range(3, 9)}
+K_BIT = {f"k{family}{k}": k + 16 / 64 for family in ("int", "float", "dyn", "quant") for k in range(2, 9)}
 GGUF = {"gguf_q8_0": 8.5, "gguf_q4_0": 4.5, "gguf_q4_1": 5.0, "gguf_q5_0": 5.5, "gguf_q5_1": 6.0, "gguf_mxfp4": 4.25}
 
 BITS: dict[str, float] = (
@@ -153,7 +153,7 @@ def test_plain_elements_are_what_their_name_says(name: str) -> None:
     assert get(name) == parse({"name": name, "element": name})
 
 
-@pytest.mark.parametrize("bits", range(3, 9))
+@pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize(
     ("prefix", "family"), [("kint", "int"), ("kfloat", "float"), ("kdyn", "dynamic"), ("kquant", "quantile")]
 )

@@ -74,7 +74,7 @@ def test_two_zeros_keep_the_sign() -> None:
     assert (both.positive_zero_code, both.negative_zero_code) == (0, 2)
     assert encode([0.0, -0.0, 0.3, -0.3], both) == [0, 2, 0, 2]
     assert both.decode(2).negative
-    assert len(both.ladder) == 3
+    assert both.ladder == ((Fraction(-1), 3), (Fraction(0), 0), (Fraction(1), 1)), "zero once, under its first code"
 
 
 def test_codebooks_are_equal_where_their_levels_and_signs_are() -> None:

@@ -139,6 +139,8 @@ def test_toward_minus_infinity_leaves_nothing_below_zero_at_zero() -> None:
         ("toward_zero", -1.99, -1.0),
         ("toward_minus_infinity", 1.99, 1.0),
         ("toward_minus_infinity", -1.01, -2.0),
+        ("toward_minus_infinity", -2.0, -2.0),
+        ("toward_zero", 2.0, 2.0),
     ],
 )
 def test_modes_on_a_logarithm(rounding: str, value: float, expected: float) -> None:

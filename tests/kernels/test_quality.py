@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 import densimeter.kernels as K
-from densimeter.formats import get
+from densimeter.formats import resolve
 
 SAMPLES = 1 << 20
 WITHIN_DB = 0.03  # the sampling error of the published figures
@@ -18,7 +18,7 @@ def gaussian() -> NDArray[np.float32]:
 
 def qsnr(x: NDArray[np.float32], name: str) -> float:
     """Signal power over error power in decibels; 0 where everything is lost."""
-    error = x.astype(np.float64) - K.quantize(x, get(name)).dequantize()
+    error = x.astype(np.float64) - K.quantize(x, resolve(name)).dequantize()
     return float(10 * np.log10((x.astype(np.float64) ** 2).sum() / (error**2).sum()))
 
 
@@ -28,12 +28,15 @@ UNIT_VARIANCE = {
     "bfp6": 30.73,
     "bfp5": 24.69,
     "bfp4": 18.64,
+    "{element: {kind: int, bits: 3, encoding: sign_magnitude, fraction_bits: 2}, block: 16, scale: "
+    "{kind: power_of_two, rule: ceil, offset: 0}}": 12.54,
     "bfp8_b32": 41.66,
     "bfp6_b32": 29.62,
     "bfp4_b32": 17.56,
     "minifloat8_as_published": 30.99,
     "dmf8_as_published": 24.49,
     "bm8_as_published": 24.32,
+    "{base: bm8, quirks: {saturate_significand: true}}": 30.99,  # as intended, but for the carry
     "bl8": 13.84,
     "mxfp8_e4m3": 30.64,
     "mxfp8_e5m2": 25.35,
