@@ -8,8 +8,6 @@ one rounding to float32 and one addition, or a shift, a floor and a saturating a
 import math
 from typing import Any, NamedTuple
 
-import numba.core.cgutils
-import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import njit, prange, types
@@ -18,12 +16,8 @@ from numpy.typing import NDArray
 from densimeter.formats.accumulator import FixedAccumulator, Fp32Accumulator, IntAccumulator
 from densimeter.formats.datapath import Datapath
 from densimeter.kernels.operands import NAN_SCALE, Operand
-from densimeter.kernels.simd import LANES, Builder, operation, vector
+from densimeter.kernels.vectors import F32, F64, I64, LANES, Builder, cgutils, intrinsic, operation, vector
 
-cgutils: Any = numba.core.cgutils
-intrinsic: Any = numba.extending.intrinsic
-
-_I32, _I64, _F32, _F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
 _ROWS = {"f32": 8, "f64": 4}  # of a tile, by the type of its sums: these and the accumulators stay in registers
 _FLOAT32_BITS, _FLOAT64_BITS = 24, 53
 _SMALLEST_EXPONENT, _LARGEST_EXPONENT = -126, 127  # of a normal float32
@@ -166,11 +160,11 @@ def _tile(typing_context, a, panel, a_scales, panel_scales, lanes, limits, out, 
         lanes, limits, out, top, column = operands[4:]
         arrays = [context.make_array(kinds[i])(context, b.ir, operands[i]) for i in range(4)]
         count, scale_count = (cgutils.unpack_tuple(b.ir, arrays[i].shape)[1] for i in (0, 2))
-        bounds = [b.ir.load(b.pointer(kinds[5], limits, ir.Constant(_I64, i)), typ=_F64) for i in (0, 1)]
+        bounds = [b.ir.load(b.pointer(kinds[5], limits, ir.Constant(I64, i)), typ=F64) for i in (0, 1)]
         target = context.make_array(kinds[6])(context, b.ir, out)
         width = cgutils.unpack_tuple(b.ir, target.shape)[1]
-        start = b.ir.add(b.ir.mul(top, width), b.ir.mul(column, ir.Constant(_I64, LANES)))
-        number, accumulator = (_F32 if kinds[i].dtype.bitwidth == 32 else _F64 for i in (0, 6))
+        start = b.ir.add(b.ir.mul(top, width), b.ir.mul(column, ir.Constant(I64, LANES)))
+        number, accumulator = (F32 if kinds[i].dtype.bitwidth == 32 else F64 for i in (0, 6))
         function = _tile_function(b.ir.module, context, number, accumulator)
         pointers = [array.data for array in arrays]
         b.ir.call(function, [*pointers, b.ir.gep(target.data, [start]), count, scale_count, lanes, width, *bounds])
@@ -185,7 +179,7 @@ def _tile_function(module: Any, context: Any, number: Any, accumulator: Any) -> 
     if name in module.globals:
         return module.globals[name]
     pointers = [number.as_pointer()] * 4 + [accumulator.as_pointer()]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), pointers + [_I64] * 4 + [_F64] * 2), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), pointers + [I64] * 4 + [F64] * 2), name)
     function.linkage = "internal"
     b = Builder(context, ir.IRBuilder(function.append_basic_block()))
     b.use_widest_vectors()
@@ -196,13 +190,13 @@ def _tile_function(module: Any, context: Any, number: Any, accumulator: Any) -> 
     bits = {"f32": 32, "f64": 64}[number.intrinsic_name]
 
     def sixteen(base: Any, row: Any) -> Any:
-        address = b.ir.gep(base, [b.ir.mul(row, ir.Constant(_I64, LANES))])
+        address = b.ir.gep(base, [b.ir.mul(row, ir.Constant(I64, LANES))])
         loaded = b.ir.load(b.ir.bitcast(address, vector(number).as_pointer()), typ=vector(number))
         loaded.align = bits // 8
         return loaded
 
     def one(base: Any, row_length: Any, row: int, position: Any) -> Any:
-        at = b.ir.add(b.ir.mul(ir.Constant(_I64, row), row_length), position)
+        at = b.ir.add(b.ir.mul(ir.Constant(I64, row), row_length), position)
         return b.splat(b.ir.load(b.ir.gep(base, [at]), typ=number))
 
     with cgutils.for_range(b.ir, b.ir.sdiv(count, lanes)) as group:
@@ -222,7 +216,7 @@ def _tile_function(module: Any, context: Any, number: Any, accumulator: Any) -> 
         for row in rows:
             b.ir.store(_accumulate(b, b.ir.load(registers[row]), b.ir.load(sums[row]), low, high), registers[row])
     for row in rows:
-        address = b.ir.gep(out, [b.ir.mul(ir.Constant(_I64, row), width)])
+        address = b.ir.gep(out, [b.ir.mul(ir.Constant(I64, row), width)])
         stored = b.ir.store(b.ir.load(registers[row]), b.ir.bitcast(address, vector(accumulator).as_pointer()))
         stored.align = 4
     b.ir.ret_void()
@@ -231,9 +225,9 @@ def _tile_function(module: Any, context: Any, number: Any, accumulator: Any) -> 
 
 def _accumulate(b: Builder, register: Any, total: Any, low: Any, high: Any) -> Any:
     """The register after one group."""
-    if register.type == vector(_F32):
+    if register.type == vector(F32):
         rounded = total if total.type == register.type else b.ir.fptrunc(total, register.type)
         return b.ir.fadd(register, rounded)
-    added = b.ir.fadd(register, b.call(f"llvm.floor.v{LANES}f64", vector(_F64), total))
-    raised = b.call(f"llvm.maxnum.v{LANES}f64", vector(_F64), added, b.splat(low))
+    added = b.ir.fadd(register, b.call(f"llvm.floor.v{LANES}f64", vector(F64), total))
+    raised = b.call(f"llvm.maxnum.v{LANES}f64", vector(F64), added, b.splat(low))
     return b.smaller(raised, b.splat(high))
