@@ -70,6 +70,13 @@ def test_derived_facts_follow_from_the_values(element: Element) -> None:
     assert element.has_infinity == any(map(math.isinf, decoded(element)))
 
 
+@pytest.mark.parametrize("element", [e for e in NARROW if isinstance(e, FloatElement)], ids=str)
+def test_the_top_binade_counts_in_its_lowest_bit(element: FloatElement) -> None:
+    largest = element.decode(element.largest_magnitude_code)
+    assert largest.exponent == element.top_exponent
+    assert largest.value == element.largest
+
+
 @pytest.mark.parametrize("element", NARROW, ids=str)
 def test_the_code_of_padding_is_zero_or_the_smallest_power(element: Element) -> None:
     smallest = 0 if not isinstance(element, LogElement) or element.zero else Fraction(2) ** -element.bias

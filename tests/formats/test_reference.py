@@ -444,6 +444,8 @@ def test_a_constant_beyond_float32_saturates() -> None:
     """The sum overflows in float32 arithmetic, and an infinite sum takes the largest code."""
     fmt = BlockFormat("x", IntElement(8), quirks=Quirks(epsilon=1e39))
     assert round_trip([1.0, -1.0, 0.0], fmt) == [127.0, 127.0, 0.0]  # -1 + epsilon is positive; zeros stay zero
+    far = BlockFormat("x", IntElement(8), PowerOfTwoScale(), 4, quirks=Quirks(epsilon=1e39))
+    assert round_trip([2.0**100, 2.0**90], far) == [127 * 2.0**94] * 2  # whatever the scale
     shared = BlockFormat("x", IntElement(8, fraction_bits=-64), PowerOfTwoScale(), 4, quirks=Quirks(1.0, True))
     assert round_trip([2.0**100], shared) == [2.0**100 + 2.0**94]  # one step more
 

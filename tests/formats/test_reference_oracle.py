@@ -158,6 +158,17 @@ def test_every_decision_under_a_scale(name: str) -> None:
     check_under_scale(get(name), 2.0**-13)
 
 
+FLOAT_SCALED = ("int8", "int4_g32", "int4_g64_affine", "nvfp4_one_level", "nf4", "kdyn4")
+GGUF = ("gguf_q8_0", "gguf_q4_0", "gguf_q5_0", "gguf_q4_1", "gguf_q5_1")
+
+
+@pytest.mark.parametrize("unit", [1 / 3, 2.0**-13 / 127, 0.7e-5])
+@pytest.mark.parametrize("name", FLOAT_SCALED + GGUF)
+def test_every_decision_under_a_scale_that_is_no_power_of_two(name: str, unit: float) -> None:
+    """Where ggml's reciprocals and products are inexact too."""
+    check_under_scale(get(name), unit)
+
+
 def in_every_mode(names: list[str]) -> list[BlockFormat]:
     """Catalog formats in every rounding mode that is defined for them; test_rounding.py names the others."""
     found = []
@@ -197,8 +208,10 @@ def settling(fmt: BlockFormat, unit: float) -> list[float]:
     if isinstance(fmt.element, LogElement) or (isinstance(fmt.scale, FloatScale) and fmt.scale.anchor == "magnitude"):
         bottom = -top
     if isinstance(fmt.scale, AffineScale):
-        return [-3 * unit, top - 3 * unit]
-    return [bottom, top] if abs(bottom) > abs(top) else [top, -top]
+        ends = [-3 * unit, top - 3 * unit]
+    else:
+        ends = [bottom, top] if abs(bottom) > abs(top) else [top, -top]
+    return [float(np.float32(end)) for end in ends]
 
 
 @pytest.mark.parametrize("scale", [2**-6, 0.4375, 448, 2**-9])  # the last one subnormal

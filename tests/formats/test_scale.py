@@ -263,10 +263,10 @@ def test_a_minimum_that_rounds_is_the_one_subtracted() -> None:
 
 
 def test_a_minimum_is_added_after_the_product_is_rounded() -> None:
-    """float32(2^-24 * 3) is exact, 1 + 3 * 2^-24 is not: it rounds to even, 1 + 2^-22."""
+    """3 * (1 + 2^-23) is 3 + 1.5 * 2^-22, a tie that rounds to 3 + 2 * 2^-22; less 3 that is 2^-21, not 3 * 2^-23."""
     fmt = BlockFormat("x", UINT4, AffineScale(FP32, FP32), 32)
-    code = int(np.float32(2.0**-24).view(np.uint32)) | int(np.float32(1.0).view(np.uint32)) << 32
-    assert reference.dequantize_block(code, [3, 1, 0], fmt) == [1 + 2.0**-22, 1.0, 1.0]
+    step, minimum = (int(np.float32(x).view(np.uint32)) for x in (1 + 2.0**-23, -3.0))
+    assert reference.dequantize_block(step | minimum << 32, [3, 0], fmt) == [2.0**-21, -3.0]
 
 
 @pytest.mark.parametrize("part", [0x7C00, 0x7C00 << 16, 0x7E00 << 16])
@@ -298,6 +298,12 @@ def test_the_mean_is_a_float64_sum_rounded_to_float32() -> None:
     """(2^24 + 1 + 1) / 3: float32 sums would lose both ones."""
     scale = DoubleScale(DYNAMIC8, block=4)
     assert reference.compress_scales([2.0**24, 1.0, 1.0], scale).mean == float(np.float32((2**24 + 2) / 3))
+
+
+def test_what_is_left_of_the_mean_is_rounded_to_float32() -> None:
+    """1 - 2^-25 rounds to 1; before that it would be a tie, and go to 1 - 2^-24, whose rank is even."""
+    scale = DoubleScale(CodebookElement((-1.0, 0.0, 1 - 2.0**-24, 1.0)), block=2)
+    assert reference.compress_scales([-2.0, -(2.0**-25)], scale) == reference.DoubleScales([0, 3], [1.0], -1.0)
 
 
 def test_no_scales_and_scales_that_are_equal() -> None:
