@@ -185,7 +185,7 @@ class FloatElement:
     @property
     def top_exponent(self) -> int:
         """Exponent of the significand's lowest bit in the topmost binade."""
-        return self.largest_exponent_field - self.bias - self.mantissa_bits
+        return self.decode(self.largest_magnitude_code).exponent
 
     @property
     def largest_magnitude_code(self) -> int:

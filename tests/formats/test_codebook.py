@@ -9,7 +9,7 @@ from hypothesis import given
 
 from densimeter.formats import BlockFormat, CodebookElement, FormatError, PowerOfTwoScale, reference
 from support import oracle
-from support.strategies import codebooks
+from support.strategies_parts import codebooks
 
 # Neither sorted nor even: ranks are -3 (code 2), -1 (0), 0 (3), 0.5 (1), 8 (4)
 MIXED = CodebookElement((-1.0, 0.5, -3.0, 0.0, 8.0))

@@ -39,7 +39,8 @@ from densimeter.formats.rounding import NOISE_BITS
 from support import oracle, oracle_scale
 from support.decisions import around, decision_points
 from support.oracle_element import rungs, worth_at
-from support.strategies import double_scales, float32_arrays, float32s, formats
+from support.strategies import float32_arrays, float32s, formats
+from support.strategies_parts import double_scales
 
 ROUNDINGS = get_args(Rounding)
 CHANCES = (0, 1, 0x4000, 0x7FFF, 0x8000, 0xFFFF)
