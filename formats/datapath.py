@@ -201,6 +201,8 @@ def _check_arithmetic(operand: BlockFormat) -> None:
         what = "has scales that are themselves quantised"
     elif isinstance(scale, PowerOfTwoScale) and scale.microexponents:
         what = "shifts parts of a block by microexponents"
+    elif isinstance(scale, FloatScale) and operand.has_unit_scale and not _is_ordinary(scale.element):
+        what = "has float scales without a hidden bit or without subnormals"
     else:
         return
     raise FormatError(
@@ -249,6 +251,11 @@ def _check_dot(datapath: Datapath) -> None:
             f"{pair}: accumulator {accumulator} is narrower than the sum of one group; "
             f"use aligned{datapath.scaled_sum_bits} or wider"
         )
+
+
+def _is_ordinary(stored: FloatElement) -> bool:
+    """Whether the scale stage of a unit, which knows hidden bits and subnormals, decodes such a scale."""
+    return stored.hidden_bit and stored.subnormals
 
 
 def _largest_exponent_code(operand: BlockFormat) -> int:

@@ -14,6 +14,8 @@ import densimeter.kernels as K
 from densimeter.formats import (
     BlockFormat,
     Datapath,
+    FloatElement,
+    FloatScale,
     FormatError,
     LogElement,
     default_lanes,
@@ -193,6 +195,14 @@ def test_formats_without_a_unit_are_refused(name: str) -> None:
     x = numbers(2, 64)
     with pytest.raises(FormatError, match=f"{name} .* no multiply-accumulate unit is defined; dequantise it first"):
         K.matmul(x, x, activation=get("int8"), weight=get(name))
+
+
+@pytest.mark.parametrize("field", ["hidden_bit", "subnormals"])
+def test_scales_that_no_unit_decodes_are_refused(field: str) -> None:
+    stored = FloatScale(FloatElement(4, 3, 7, **{field: False}))  # type: ignore[arg-type]
+    fmt = BlockFormat("odd scale", get("bfp4").element, stored, 16)
+    with pytest.raises(FormatError, match="without a hidden bit or without subnormals"):
+        derive(fmt, fmt, 16, "fp32")
 
 
 @pytest.mark.parametrize("fmt", [PER_TENSOR, PER_ROW_E4M3, PLAIN_E4M3], ids=lambda fmt: fmt.name)
