@@ -281,7 +281,8 @@ def _check_rounding(fmt: BlockFormat) -> None:
 def _check_stochastic(fmt: BlockFormat) -> None:
     """Decisions must be exact in float64, which has to tell the quotient of value and scale from the threshold."""
     scale, element = fmt.first_level.scale, fmt.element
-    scale_bits = scale.element.significand_bits if isinstance(scale, FloatScale | AffineScale) else 0
+    stored = scale.element if isinstance(scale, FloatScale | AffineScale) else None
+    scale_bits = stored.significand_bits if isinstance(stored, FloatElement) else 0
     scale_bits += FLOAT32.significand_bits * fmt.has_tensor_scale
     threshold_bits = FLOAT32.significand_bits + 1 if isinstance(element, CodebookElement) else element.significand_bits
     if scale_bits and threshold_bits + NOISE_BITS + scale_bits > _EXACT_BITS:
@@ -304,6 +305,9 @@ def _check_policies(fmt: BlockFormat) -> None:
     if fmt.specials == "element" and not fmt.element.has_nan:
         raise FormatError(f"specials 'element' needs an element with a NaN, which {fmt.element.notation} lacks")
     quirks = fmt.quirks
+    flushes = isinstance(fmt.element, FloatElement) and not fmt.element.subnormals
+    if quirks.saturate_significand and flushes:
+        raise FormatError("quirk saturate_significand is not defined for an element without subnormals")
     if quirks.saturate_significand and fmt.overflow == "special":
         raise FormatError("quirk saturate_significand saturates; it cannot stand with overflow 'special'")
     if quirks.epsilon and isinstance(fmt.element, FloatElement) and not quirks.saturate_significand:
@@ -318,6 +322,7 @@ def _check_policies(fmt: BlockFormat) -> None:
     if quirks.float32_reciprocal and not (
         isinstance(fmt.element, IntElement)
         and isinstance(fmt.scale, FloatScale | AffineScale)
+        and isinstance(fmt.scale.element, FloatElement)
         and not fmt.has_tensor_scale
         and not (isinstance(fmt.scale, AffineScale) and not fmt.scale.has_minimum)
         and fmt.rounding in ("nearest_up", "nearest_away")

@@ -64,7 +64,7 @@ def parse(written: Mapping[str, Any]) -> BlockFormat:
     if not isinstance(base, str):
         raise FormatError(f"base is {base!r}, expected the name of a catalog format")
     changes = {key: value for key, value in written.items() if key != "base"}
-    name = "_".join([base, *(str(value) for value in changes.values() if isinstance(value, str | int))])
+    name = "_".join([base, *(str(value) if isinstance(value, str | int) else key for key, value in changes.items())])
     return notation.parse(notation.declaration(get(base)) | {"name": name} | changes)
 
 

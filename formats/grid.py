@@ -63,6 +63,17 @@ def grid(fmt: BlockFormat, shape: Sequence[int], axis: int) -> Grid:
     return Grid(matrices, rows, length, fmt.block_rows, columns, blocks)
 
 
+def scales_shape(fmt: BlockFormat, shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """Shape of an array's scales: `axis` counts blocks, for tiles the axis before it counts tiles; "tensor": ()."""
+    if fmt.block == "tensor":
+        return ()
+    over, found = grid(fmt, shape, axis), list(shape)
+    found[axis] = over.blocks
+    if fmt.block_rows > 1 and len(shape) > 1:
+        found[axis - 1 if axis == len(shape) - 1 else -1] = over.row_groups
+    return tuple(found)
+
+
 def checked_axis(axis: int, shape: Sequence[int]) -> int:
     """The axis counted from the front; FormatError where the shape has no such axis."""
     if not -len(shape) <= axis < len(shape):

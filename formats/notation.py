@@ -118,7 +118,7 @@ def _conventional_float(exponent_bits: int, mantissa_bits: int, variant: str | N
 
 def _parse_scale(written: object) -> Scale:
     if isinstance(written, Mapping):
-        fields = {key: parse_element(value) if key in ("element", "zero") else value for key, value in written.items()}
+        fields = {key: _parse_stored(value) if key in ("element", "zero") else value for key, value in written.items()}
         scale = _build_kind(_SCALE_KINDS, fields, "scale")
         assert isinstance(scale, Scale)
         return scale
@@ -131,6 +131,17 @@ def _parse_scale(written: object) -> Scale:
     if not isinstance(element, FloatElement):
         raise FormatError(f"scale is {written!r}, expected e8m0, eXmY (e4m3), fp16, fp32, or a mapping with a kind")
     return FloatScale(element)
+
+
+def _parse_stored(written: object) -> Element | PowerOfTwoScale:
+    """What a scale is stored as: an element, or a shared exponent beside a zero."""
+    if written == "e8m0":
+        return PowerOfTwoScale(nan=True, rule="rceil")
+    if isinstance(written, Mapping) and written.get("kind") == "power_of_two":
+        scale = _build_kind(_SCALE_KINDS, written, "scale")
+        assert isinstance(scale, PowerOfTwoScale)
+        return scale
+    return parse_element(written)
 
 
 def _build_kind(kinds: Mapping[str, type], written: Mapping[str, Any], what: str) -> object:
@@ -172,5 +183,9 @@ def _declare(part: Element | Scale, kinds: Mapping[str, type]) -> dict[str, Any]
     changed = {name: value for name, value in fields.items() if value != defaults[name]}
     if isinstance(part, CodebookElement):
         changed["levels"] = name_of(part.levels) or list(part.levels)
-    nested = {name: _declare(value, _ELEMENT_KINDS) for name, value in changed.items() if isinstance(value, Element)}
+    nested = {
+        name: _declare(value, _SCALE_KINDS if isinstance(value, PowerOfTwoScale) else _ELEMENT_KINDS)
+        for name, value in changed.items()
+        if isinstance(value, Element | PowerOfTwoScale)
+    }
     return {"kind": kind, **changed, **nested}

@@ -90,18 +90,30 @@ def decode_scale(code: int, fmt: BlockFormat, tensor_factor: Fraction = Fraction
     if scale is None:
         return Shared(Fraction(1))
     if isinstance(scale, PowerOfTwoScale):
-        exponent_code = code & ((1 << scale.bits) - 1)
-        return None if scale.nan and code == scale.nan_code else Shared(power_of_two(exponent_code - scale.bias))
+        return None if scale.nan and code == scale.nan_code else Shared(_power(code, scale))
     assert not isinstance(scale, DoubleScale)
-    number = scale.element.decode(code & ((1 << scale.element.bits) - 1))
-    if number.kind is not Kind.FINITE:
+    unit = _decode_stored(code & ((1 << scale.element.bits) - 1), scale.element)
+    if unit is None:
         return None
     if isinstance(scale, FloatScale):
-        return Shared(number.value * tensor_factor)
+        return Shared(unit * tensor_factor)
     zero = scale.zero.decode(code >> scale.element.bits)
     if isinstance(scale.zero, IntElement):
-        return Shared(number.value, zero=int(zero.value))
-    return Shared(number.value, minimum=zero.value) if zero.kind is Kind.FINITE else None
+        return Shared(unit, zero=int(zero.value))
+    return Shared(unit, minimum=zero.value) if zero.kind is Kind.FINITE else None
+
+
+def _power(code: int, scale: PowerOfTwoScale) -> Fraction:
+    """The power of two in the low bits of a code."""
+    return power_of_two((code & ((1 << scale.bits) - 1)) - scale.bias)
+
+
+def _decode_stored(code: int, stored: FloatElement | PowerOfTwoScale) -> Fraction | None:
+    """The scale alone, without what may stand above it; None where it is not finite."""
+    if isinstance(stored, PowerOfTwoScale):
+        return None if stored.nan and code == stored.nan_code else _power(code, stored)
+    number = stored.decode(code)
+    return number.value if number.kind is Kind.FINITE else None
 
 
 def compress_scales(scales: Sequence[float], scale: DoubleScale) -> DoubleScales:
@@ -335,7 +347,8 @@ def _choose_affine(numbers: Sequence[float], fmt: BlockFormat, scale: AffineScal
         unit = Fraction(round_to_float32(unit))
     code = _encode_scale(unit, scale.element)
     if isinstance(scale.zero, IntElement):
-        stored = scale.element.decode(code).value
+        stored = _decode_stored(code, scale.element)
+        assert stored is not None
         zero = scale.zero.encode(round_magnitude(-least / stored, False, "nearest_even") if stored else 0, False)
         return code | zero << scale.element.bits, Shared(stored, zero=zero)
     code |= _encode_scale(least, scale.zero) << scale.element.bits
@@ -390,8 +403,10 @@ def _shift(scale_code: int, position: int, fmt: BlockFormat) -> int:
     return (scale_code >> (scale.bits + part * scale.microexponent_bits)) & scale.largest_shift
 
 
-def _encode_scale(wanted: Fraction, element: FloatElement) -> int:
-    """The nearest code of a scale or minimum, saturating."""
+def _encode_scale(wanted: Fraction, element: FloatElement | PowerOfTwoScale) -> int:
+    """The nearest code of a scale or minimum, or the smallest power of two that is not below; saturating."""
+    if isinstance(element, PowerOfTwoScale):
+        return min(max(ceil_log2(wanted) + element.bias, 0), element.largest_code) if wanted else 0
     magnitude = min(encode_float(abs(wanted), element), element.largest_magnitude_code)
     return element.with_sign(magnitude, wanted < 0)
 

@@ -163,13 +163,20 @@ class AffineScale:
     `zero`, ``scale = float32(greatest - least) / largest integer`` and ``q = round(float32(x - m) / scale)``. All
     roundings are to nearest even but that of q, which is the format's. The code holds the scale in its low bits, the
     zero above.
+    `element` a shared exponent with the rule "rceil" (``e8m0``): the scale is the smallest power of two that is not
+    below ``float32(greatest - least) / largest integer``.
     """
 
-    element: FloatElement
+    element: FloatElement | PowerOfTwoScale
     zero: IntElement | FloatElement
 
     def __post_init__(self) -> None:
-        check_scale_element(self.element)
+        if not isinstance(self.element, PowerOfTwoScale):
+            check_scale_element(self.element)
+        elif self.element.rule != "rceil" or self.element.negated or self.element.microexponents:
+            raise FormatError(
+                f"scale element is {self.element.notation}, expected a float element or an exponent of rule 'rceil'"
+            )
         if isinstance(self.zero, IntElement):
             if self.zero.signed or self.zero.fraction_bits:
                 raise FormatError(f"zero point is {self.zero.notation}, expected an unsigned integer such as uint4")
@@ -191,7 +198,7 @@ class AffineScale:
 
     @property
     def nan(self) -> bool:
-        return self.element.has_nan
+        return self.element.nan if isinstance(self.element, PowerOfTwoScale) else self.element.has_nan
 
     @property
     def nan_code(self) -> int:
@@ -203,7 +210,8 @@ class AffineScale:
 
     @property
     def notation(self) -> str:
-        return f"{self.element.symbol} float, {'minimum' if self.has_minimum else 'zero point'} {self.zero.symbol}"
+        kind = "exponent" if isinstance(self.element, PowerOfTwoScale) else "float"
+        return f"{self.element.symbol} {kind}, {'minimum' if self.has_minimum else 'zero point'} {self.zero.symbol}"
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,16 @@ def _absmax(base: BlockFormat, suffixes: list[str]) -> BlockFormat | None:
     kind = "affine" if affine else "symmetric absmax"
     title = f"int{base.element.bits}, {kind}, {extent}, {stored} scale"
     varied = replace(base, block=block, title=title)
+    unsigned = IntElement(base.element.bits, "unsigned")
     if stored == _E8M0:  # the smallest power of two under which nothing saturates
-        return None if affine else replace(varied, scale=PowerOfTwoScale(nan=True, rule="rceil"))
+        exponent = PowerOfTwoScale(nan=True, rule="rceil")
+        return (
+            replace(varied, element=unsigned, scale=AffineScale(exponent, unsigned))
+            if affine
+            else replace(varied, scale=exponent)
+        )
     if not affine:
         return replace(varied, scale=FloatScale(_FLOATS[stored]))
-    unsigned = IntElement(base.element.bits, "unsigned")
     return replace(varied, element=unsigned, scale=AffineScale(_FLOATS[stored], unsigned))
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.element import Element, IntElement
+from densimeter.formats.element import Element, FloatElement, IntElement
 from densimeter.formats.errors import FormatError, ToolError
-from densimeter.formats.grid import checked_axis, grid
+from densimeter.formats.grid import checked_axis, scales_shape
 from densimeter.formats.notation import parse_element
 from densimeter.formats.scale import AffineScale, FloatScale, PowerOfTwoScale, Scale
 from densimeter.kernels.parameters import code_dtype
@@ -168,12 +168,13 @@ def _near(element: Element, offered: Mapping[str, str]) -> list[str]:
 
 
 def _scale_type(fmt: BlockFormat, scale: Scale, offered: Mapping[str, str]) -> str:
-    if isinstance(scale, FloatScale | AffineScale):
-        return _element_type(fmt, "scale", scale.element, offered)
+    stored = scale.element if isinstance(scale, FloatScale | AffineScale) else scale
+    if isinstance(stored, FloatElement):
+        return _element_type(fmt, "scale", stored, offered)
     if (
-        isinstance(scale, PowerOfTwoScale)
-        and (scale.bits, scale.bias, scale.nan) == (8, 127, True)
-        and not scale.microexponents
+        isinstance(stored, PowerOfTwoScale)
+        and (stored.bits, stored.bias, stored.nan) == (8, 127, True)
+        and not stored.microexponents
     ):
         return _EXPONENT
     raise FormatError(f"{fmt.name}: no type for scale {scale.notation}; the nearest is {_EXPONENT} (scale e8m0)")
@@ -202,7 +203,7 @@ def _join(codes: list[Codes | None], fmt: BlockFormat, axis: int, tensor_scale: 
     if values.ndim == 0:
         raise FormatError("values are a scalar, expected at least one axis")
     axis = checked_axis(axis, values.shape)
-    expected = _scales_shape(fmt, values.shape, axis)
+    expected = scales_shape(fmt, values.shape, axis)
     for what, found in (("scales", scales), ("zeros", zeros)):
         if found is not None and found.shape != expected:
             raise FormatError(
@@ -216,16 +217,6 @@ def _join(codes: list[Codes | None], fmt: BlockFormat, axis: int, tensor_scale: 
     element_dtype = code_dtype(fmt.element.bits)
     factor = float(np.float32(tensor_scale))
     return QuantizedTensor(fmt, values.shape, axis, (values & mask).astype(element_dtype), shared, factor)
-
-
-def _scales_shape(fmt: BlockFormat, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    if fmt.block == "tensor":
-        return ()
-    over, found = grid(fmt, shape, axis), list(shape)
-    found[axis] = over.blocks
-    if fmt.block_rows > 1 and len(shape) > 1:
-        found[axis - 1 if axis == len(shape) - 1 else -1] = over.row_groups
-    return tuple(found)
 
 
 def _viewed(codes: Codes | None, name: str | None) -> NDArray[Any] | None:

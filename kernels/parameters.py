@@ -86,6 +86,7 @@ class ScaleFields(NamedTuple):
     unrounded: bool  # values are divided by the float32 scale before it is rounded to its stored form
     bits: int  # of the exponent, or of the float below the zero
     code_bytes: int
+    exponent_stored: bool  # beside a zero, instead of a float
     bias: int
     rule: int
     offset: int
@@ -259,6 +260,7 @@ def _scale_fields(fmt: BlockFormat) -> ScaleFields:
     scale = fmt.scale
     values: dict[str, Any] = dict.fromkeys(ScaleFields._fields, 0) | {
         "code_bytes": code_dtype(scale.code_bits if scale is not None else 8).itemsize,
+        "exponent_stored": False,
         "unrounded": fmt.quirks.float32_reciprocal,
         "even_threshold": 2.0,
         "negated": False,
@@ -286,12 +288,15 @@ def _scale_fields(fmt: BlockFormat) -> ScaleFields:
             values |= {"kind": SIGNED_SCALE, "anchor": fmt.element.smallest_integer * 2.0**fmt.element.lsb_exponent}
     elif isinstance(scale, AffineScale):
         values |= {"kind": MINIMUM if scale.has_minimum else ZERO_POINT, "bits": scale.element.bits}
+        if isinstance(scale.element, PowerOfTwoScale):
+            exponent = scale.element
+            values |= {"exponent_stored": True, "bias": exponent.bias, "largest_code": exponent.largest_code}
         if isinstance(scale.zero, IntElement):
             values["zero_largest"] = scale.zero.largest_integer
     return ScaleFields(**values)
 
 
-def _float_fields(element: Element | None) -> FloatFields:
+def _float_fields(element: Element | PowerOfTwoScale | None) -> FloatFields:
     """Flatten a float element; zeros for anything else."""
     if not isinstance(element, FloatElement):
         return FloatFields(0, 0, 0, 0, 0, 0, 0, -1, True, 0)

@@ -55,8 +55,13 @@ def _choose_affine(least, greatest, p):  # type: ignore[no-untyped-def]
     unit = saturated_float32(greatest - least) / p.element.largest
     if s.unrounded:
         unit = np.float64(np.float32(unit))
-    code = encode_saturating(unit, p.stored)
-    stored = decode_float(code, p.stored)
+    if s.exponent_stored:
+        exponent = floor_log2(unit) + (mantissa(unit) != 0)
+        code = min(max(exponent + s.bias, 0), s.largest_code)
+        stored = power_of_two(code - s.bias)
+    else:
+        code = encode_saturating(unit, p.stored)
+        stored = decode_float(code, p.stored)
     if s.kind == ZERO_POINT:
         wanted = np.float64(min(-least / stored, _MANY) if stored != 0.0 else 0.0)
         zero = min(np.int64(round_half_even(wanted)), s.zero_largest)
@@ -87,7 +92,11 @@ def read(code, tensor_factor, p):  # type: ignore[no-untyped-def]
 @njit
 def _read_float(code, tensor_factor, p):  # type: ignore[no-untyped-def]
     s = p.scale
-    unit, zero, minimum = decode_float(code & ((np.int64(1) << s.bits) - 1), p.stored) * tensor_factor, 0.0, -0.0
+    low, zero, minimum = code & ((np.int64(1) << s.bits) - 1), 0.0, -0.0
+    if s.exponent_stored:
+        unit = np.nan if low == s.nan_code else power_of_two(low - s.bias)
+    else:
+        unit = decode_float(low, p.stored) * tensor_factor
     if s.kind == ZERO_POINT:
         zero = np.float64((code >> s.bits) & s.zero_largest)
     elif s.kind == MINIMUM:

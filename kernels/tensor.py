@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.errors import FormatError
-from densimeter.formats.grid import Grid, checked_axis, grid
+from densimeter.formats.grid import Grid, checked_axis, grid, scales_shape
 from densimeter.formats.packing import layout
 from densimeter.formats.scale import DoubleScale
 from densimeter.kernels.codec import dequantize_rows, quantize_rows, tensor_scale
@@ -218,13 +218,8 @@ def _assemble(
 ) -> QuantizedTensor:
     """`parts`: scale codes [groups of rows, blocks], tensor scale, scale factors and mean."""
     scales, factor, factors, mean = parts
-    over = grid(fmt, shape, axis)
-    scales_shape = list(shape)
-    scales_shape[axis] = over.blocks
-    if fmt.block_rows > 1 and len(shape) > 1:
-        scales_shape[axis - 1 if axis == len(shape) - 1 else -1] = over.row_groups
-    moved = () if fmt.block == "tensor" else tuple(scales_shape)
-    codes, scales = _from_rows(codes, shape, axis, fmt), _from_rows(scales, moved, axis, fmt)
+    codes = _from_rows(codes, shape, axis, fmt)
+    scales = _from_rows(scales, scales_shape(fmt, shape, axis), axis, fmt)
     return QuantizedTensor(fmt, shape, axis, codes, scales, factor, factors, mean)
 
 

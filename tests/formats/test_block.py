@@ -277,6 +277,11 @@ def test_policies_that_are_refused(fields: dict[str, Any], message: str) -> None
             Quirks(saturate_significand=True),
             "rounding 'nearest_even' alone",
         ),
+        (
+            {"element": FloatElement(4, 3, 7, subnormals=False)},
+            Quirks(saturate_significand=True),
+            "not defined for an element without subnormals",
+        ),
         ({"element": E5M2}, Quirks(epsilon=1e-9), "epsilon on a float element needs saturate_significand"),
         ({"element": NF4}, Quirks(epsilon=1e-9), "epsilon on a codebook element is not defined"),
         (

@@ -222,7 +222,7 @@ def test_a_base_is_changed_where_the_mapping_says() -> None:
     base = get("mxfp4")
     assert (changed.rounding, changed.block) == ("stochastic", (2, 16))
     assert (changed.element, changed.scale) == (base.element, base.scale)
-    assert changed.name == "mxfp4_stochastic"
+    assert changed.name == "mxfp4_stochastic_block"
     assert parse({"base": "mxfp4", "name": "mine"}).name == "mine"
     assert parse({"base": "int4_g128_affine"}) == get("int4_g128_affine")
 

@@ -87,6 +87,11 @@ def test_scales(written: object, scale: Scale) -> None:
         ("uint4", {"kind": "affine", "element": "fp16", "zero": "uint4"}, AffineScale(FP16, IntElement(4, "unsigned"))),
         ("uint5", {"kind": "affine", "element": "fp16", "zero": "fp16"}, AffineScale(FP16, FP16)),
         (
+            "uint4",
+            {"kind": "affine", "element": "e8m0", "zero": "uint4"},
+            AffineScale(PowerOfTwoScale(nan=True, rule="rceil"), IntElement(4, "unsigned")),
+        ),
+        (
             {"kind": "codebook", "levels": "nf4"},
             {"kind": "double", "element": {"kind": "codebook", "levels": "dynamic8"}, "block": 128, "centred": False},
             DoubleScale(CodebookElement(levels("dynamic8")), 128, centred=False),
@@ -162,7 +167,15 @@ def test_a_composed_format_gets_a_name_fit_for_a_file(written: str, name: str) -
     assert resolve(written).name == name
 
 
-VARIANTS = ("int4_g128_affine", "int8_tensor", "int4_g32_e8m0", "mxfp4_b16x16_rceil", "nf4_dq_b128", "mx6_b32")
+VARIANTS = (
+    "int4_g128_affine",
+    "int4_g32_affine_e8m0",
+    "int8_tensor",
+    "int4_g32_e8m0",
+    "mxfp4_b16x16_rceil",
+    "nf4_dq_b128",
+    "mx6_b32",
+)
 
 
 @pytest.mark.parametrize("name", [*names(), *VARIANTS])

@@ -237,6 +237,23 @@ def test_a_zero_point(values: list[float], step: float, zero: int, codes: list[i
     assert 0.0 in round_trip([*values, 0.0], fmt), "zero is always exact"
 
 
+@pytest.mark.parametrize(
+    ("values", "exponent", "zero", "codes"),
+    [
+        ([0.0, 15.0], 0, 0, [0, 15]),  # 15 / 15 is a power of two itself
+        ([0.0, 15.5], 1, 0, [0, 8]),  # 15.5 / 15 is not: 2, and 7.75 rounds to 8
+        ([-3.0, 4.5], -1, 6, [0, 15]),  # 7.5 / 15 = 1/2; -3 is -6 halves, 4.5 nine above zero
+        ([0.0, 0.0], -127, 0, [0, 0]),
+    ],
+)
+def test_an_exponent_beside_a_zero_point(values: list[float], exponent: int, zero: int, codes: list[int]) -> None:
+    fmt = get("int4_g32_affine_e8m0")
+    assert fmt.bits_per_value == 4 + Fraction(8 + 4, 32)
+    assert reference.quantize_block(values, fmt) == (exponent + 127 | zero << 8, codes)
+    assert reference.quantize_block([1.0, float("inf")], fmt) == (0xFF, [0, 0])
+    assert all(map(math.isnan, reference.dequantize_block(0xFF | zero << 8, codes, fmt)))
+
+
 def test_a_zero_point_saturates() -> None:
     """A two-bit zero point reaches 3 of the 8 that it should: -8 .. 7 becomes -3 .. 12."""
     fmt = BlockFormat("x", UINT4, AffineScale(FP16, IntElement(2, "unsigned")), 32)
@@ -422,6 +439,7 @@ def test_which_scales_can_say_nan() -> None:
         (FloatScale, {"element": E4M3, "anchor": "least"}, "anchor is 'least', expected one of magnitude, signed"),
         (FloatScale, {"element": E4M3, "tensor_scale": True, "anchor": "signed"}, "a tensor scale needs anchor 'magn"),
         (AffineScale, {"element": UINT4, "zero": UINT4}, "scale element is IntElement"),
+        (AffineScale, {"element": PowerOfTwoScale(), "zero": UINT4}, "scale element is .* expected .* rule 'rceil'"),
         (AffineScale, {"element": FloatElement(5, 2, 16, specials="fnuz"), "zero": UINT4}, "e5m2 bias 16, fnuz"),
         (
             AffineScale,

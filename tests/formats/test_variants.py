@@ -47,6 +47,7 @@ MX = ("mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp4", "mxint8",
         ("int4_tensor_affine", UINT4, AffineScale(FP32, UINT4), "tensor"),
         ("int4_g128_affine", UINT4, AffineScale(FP16, UINT4), 128),
         ("int4_g128_affine_fp32", UINT4, AffineScale(FP32, UINT4), 128),
+        ("int4_affine_e8m0", UINT4, AffineScale(PowerOfTwoScale(nan=True, rule="rceil"), UINT4), "row"),
         ("int4_e8m0", INT4, PowerOfTwoScale(nan=True, rule="rceil"), "row"),
         ("int4_g32_e8m0", INT4, PowerOfTwoScale(nan=True, rule="rceil"), 32),
     ],
@@ -145,7 +146,6 @@ def test_variants_resolve_as_names_and_as_bases() -> None:
         ("int4_g128_tensor", "no variant 'g128_tensor'"),
         ("int4_fp16_fp32", "no variant 'fp16_fp32'"),
         ("int4_affine_affine", "no variant 'affine_affine'"),
-        ("int4_affine_e8m0", "no variant 'affine_e8m0'"),  # no zero point beside a shared exponent
         ("int4_b32", "no variant 'b32'"),  # groups go by g
         ("int4_rceil", "no variant 'rceil'"),
         ("int4_dq", "no variant 'dq'"),

@@ -21,6 +21,7 @@ VARIANTS = (
     "int4_g128",
     "int4_g64_affine",
     "int8_affine",
+    "int4_g32_affine_e8m0",
     "int4_g32_e8m0",
     "nf4_dq_b32",
 )

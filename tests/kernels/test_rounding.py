@@ -17,6 +17,7 @@ NAMES = (
     "mxint8",
     "int4",
     "int4_g32_affine",
+    "int4_g32_affine_e8m0",
     "mxfp4",
     "mxfp8_e5m2",
     "e4m3",
@@ -33,6 +34,7 @@ NAMES = (
     "{element: {kind: codebook, levels: nf4}, block: 64, scale: e8m0}",
     "{element: {kind: codebook, levels: [-3, -0.5, 1, 8]}}",  # no zero
     "{element: uint4, block: 16, scale: {kind: affine, element: fp16, zero: fp16}}",
+    "{element: uint4, block: 16, scale: {kind: affine, element: e8m0, zero: fp16}}",
     "{element: {kind: int, bits: 5, encoding: offset}, block: 16, scale: {kind: float, element: fp16, anchor: signed}}",
     "{element: e5m2, overflow: special}",
     "{element: e4m3, overflow: special}",

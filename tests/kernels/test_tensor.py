@@ -18,6 +18,7 @@ VARIANTS = [
     get("bfp6_b4x8"),
     get("int8_e8m0"),
     get("int4_g32_affine"),
+    get("int4_g32_affine_e8m0"),
     get("int8_affine"),
     resolve("{element: e2m1, block: [2, 16], scale: e4m3}"),
     resolve("{element: uint5, block: 12, scale: {kind: affine, element: fp32, zero: fp32}}"),  # 64 bits a block

@@ -83,7 +83,7 @@ def _exponent(block_largest: Fraction, scale: PowerOfTwoScale, fmt: BlockFormat)
 
 def _with_zero_point(numbers: Sequence[Fraction], scale: AffineScale, fmt: BlockFormat) -> int:
     code = _spread(numbers, scale, fmt)
-    step = Fraction(value(scale.element, code))
+    step = Fraction(_worth(scale.element, code))
     zero = encode(scale.zero, -min(numbers) / step) if step else 0
     return code | zero << scale.element.bits
 
@@ -95,7 +95,18 @@ def _with_minimum(numbers: Sequence[Fraction], scale: AffineScale, fmt: BlockFor
 
 def _spread(numbers: Sequence[Fraction], scale: AffineScale, fmt: BlockFormat) -> int:
     """The code of the distance between the extremes, a step of the largest integer."""
-    return encode(scale.element, Fraction(saturated_float32(max(numbers) - min(numbers))) / largest(fmt.element))
+    step = Fraction(saturated_float32(max(numbers) - min(numbers))) / largest(fmt.element)
+    if isinstance(scale.element, FloatElement):
+        return encode(scale.element, step)
+    powers = range((1 << scale.element.bits) - scale.element.nan)  # the first that is not below, or the last
+    return next((code for code in powers if _worth(scale.element, code) >= step), powers[-1])
+
+
+def _worth(stored: FloatElement | PowerOfTwoScale, code: int) -> float | Fraction:
+    """What a float, or an exponent, is worth; NaN where the exponent says so."""
+    if isinstance(stored, FloatElement):
+        return value(stored, code)
+    return math.nan if code == nan_scale_code(stored) else TWO ** (code - stored.bias)
 
 
 def _choose_as_ggml(numbers: Sequence[float], fmt: BlockFormat) -> tuple[int, Shared]:
@@ -103,6 +114,7 @@ def _choose_as_ggml(numbers: Sequence[float], fmt: BlockFormat) -> tuple[int, Sh
     scale, (bottom, top) = fmt.scale, (worth_at(fmt.element, rungs(fmt.element)[end]) for end in (0, -1))
     if isinstance(scale, AffineScale):
         assert isinstance(scale.zero, FloatElement)
+        assert isinstance(scale.element, FloatElement)
         step, minimum = oracle_ggml.spread(numbers, float(top))
         code = _stored(step, scale.element) | _stored(minimum, scale.zero) << scale.element.bits
         return code, Shared(Fraction(step), minimum=Fraction(minimum))
@@ -127,12 +139,12 @@ def read(code: int, scale: Scale | None, tensor_factor: Fraction = Fraction(1)) 
             worth = value(stored, code)
             return Shared(Fraction(worth) * tensor_factor) if math.isfinite(worth) else None
         case AffineScale(element=stored, zero=zero):
-            worth, other = value(stored, code % (1 << stored.bits)), value(zero, code >> stored.bits)
-            if not (math.isfinite(worth) and math.isfinite(other)):
+            step, other = _worth(stored, code % (1 << stored.bits)), value(zero, code >> stored.bits)
+            if not (math.isfinite(step) and math.isfinite(other)):
                 return None
             if isinstance(zero, IntElement):
-                return Shared(Fraction(worth), zero=int(other))
-            return Shared(Fraction(worth), minimum=Fraction(other))
+                return Shared(Fraction(step), zero=int(other))
+            return Shared(Fraction(step), minimum=Fraction(other))
     return Shared(Fraction(1))
 
 
@@ -141,8 +153,10 @@ def nan_scale_code(scale: Scale | None) -> int | None:
     match scale:
         case PowerOfTwoScale(bits=bits, nan=True):
             return (1 << bits) - 1
-        case FloatScale(element=stored) | AffineScale(element=stored) if stored.specials != "none":
-            return nan_code(stored)
+        case AffineScale(element=PowerOfTwoScale() as stored):
+            return nan_scale_code(stored)
+        case FloatScale(element=FloatElement() as stored) | AffineScale(element=FloatElement() as stored):
+            return nan_code(stored) if stored.specials != "none" else None
     return None
 
 

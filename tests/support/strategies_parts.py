@@ -138,7 +138,14 @@ def affine_scales() -> st.SearchStrategy[AffineScale]:
     """With a zero point, and with a minimum."""
     minima = st.sampled_from([element for element in SCALE_ELEMENTS if element.emax < 128])
     zeros = st.one_of(int_elements_of("unsigned").map(plain), minima)
-    return st.builds(AffineScale, st.sampled_from(SCALE_ELEMENTS), zeros)
+    exponents = st.builds(
+        PowerOfTwoScale,
+        bits=st.integers(2, 8),
+        bias=st.integers(0, 160),
+        rule=st.just("rceil"),
+        nan=st.booleans(),
+    )
+    return st.builds(AffineScale, st.one_of(st.sampled_from(SCALE_ELEMENTS), exponents), zeros)
 
 
 def plain(element: IntElement) -> IntElement:
