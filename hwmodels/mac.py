@@ -10,8 +10,9 @@ from densimeter.hwmodels.characterization.characterize import Target, characteri
 from densimeter.hwmodels.characterization.record import Record
 from densimeter.hwmodels.characterization.store import Store
 from densimeter.rtl import yosys
-from densimeter.rtl.emit import EmittedModule, emit
+from densimeter.rtl.emit import emit
 from densimeter.rtl.liberty import Library
+from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.synthesize import CellResult, Flow, LutResult
 
 RECORDED_FLOWS: tuple[Flow, ...] = ("carry", "star", "booth")

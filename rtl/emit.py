@@ -6,31 +6,28 @@ uses follow in the same text, so that the file needs nothing else.
 
 import re
 import textwrap
-from dataclasses import dataclass
 
 from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, FloatElement, Fp32Accumulator
-from densimeter.rtl.library import sources_for
-from densimeter.rtl.ports import Port, ports
+from densimeter.rtl.module import EmittedModule, assemble, describe_ports, module
+from densimeter.rtl.ports import ports
 from densimeter.rtl.unit import body
 
 _LATENCY = "latency:     1 cycle: the register takes in the operands that stand at the rising edge with en=1"
 
 
-@dataclass(frozen=True)
-class EmittedModule:
-    """The text of a unit and the name of its top module."""
-
-    name: str
-    text: str
-
-
 def emit(datapath: Datapath) -> EmittedModule:
     """The Verilog of one multiply-accumulate unit."""
     name = module_name(datapath)
-    top = f"module {name} (\n{_port_list(ports(datapath))}\n);\n{textwrap.indent(body(datapath), '    ')}endmodule\n"
-    library = "\n".join(sources_for(top))
-    text = f"{_header(datapath)}\n`default_nettype none\n\n{top}\n{library}\n`default_nettype wire\n"
-    return EmittedModule(name, text)
+    header = [
+        f"Multiply-accumulate unit {name}",
+        "",
+        *describe(datapath),
+        _LATENCY,
+        "",
+        "ports (operands: lane 0 in the low bits):",
+        *describe_ports(ports(datapath)),
+    ]
+    return assemble(name, header, [module(name, ports(datapath), body(datapath))])
 
 
 def module_name(datapath: Datapath) -> str:
@@ -40,21 +37,15 @@ def module_name(datapath: Datapath) -> str:
     return re.sub(r"\W+", "_", "_".join(("densimeter", *parts)))
 
 
-def _header(datapath: Datapath) -> str:
-    lines = [
-        f"Multiply-accumulate unit {module_name(datapath)}",
-        "",
+def describe(datapath: Datapath) -> list[str]:
+    """The unit's declaration and widths, as lines of a header."""
+    return [
         f"activation:  {_describe(datapath.activation)}",
         f"weight:      {_describe(datapath.weight)}",
         f"lanes:       {datapath.lanes}",
         f"accumulator: {datapath.accumulator}: {_describe_register(datapath)}",
         *textwrap.wrap(_describe_widths(datapath), 110),
-        _LATENCY,
-        "",
-        "ports (operands: lane 0 in the low bits):",
-        *(f"  {port.name + ':':<18}{port.meaning}" for port in ports(datapath)),
     ]
-    return "\n".join(f"// {line}".rstrip() for line in lines)
 
 
 def _describe(operand: BlockFormat) -> str:
@@ -87,11 +78,3 @@ def _describe_widths(datapath: Datapath) -> str:
         f"widths:      product {datapath.product_bits} + sign (lowest bit 2^{datapath.product_lsb_exponent}{window}), "
         f"sum {datapath.sum_bits}, scaled sum {datapath.scaled_sum_bits}{code}"
     )
-
-
-def _port_list(declared: list[Port]) -> str:
-    def line(port: Port) -> str:
-        width = f"[{port.bits - 1}:0]" if port.bits > 1 else ""
-        return f"    {port.direction:<6} wire {width:>8} {port.name}"
-
-    return ",\n".join(line(port) for port in declared)

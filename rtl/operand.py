@@ -1,5 +1,6 @@
 """One operand of a unit in Verilog: how its codes, and its scale code, decode to sign, significand and exponent."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,22 +16,16 @@ from densimeter.formats import (
 )
 from densimeter.rtl.syntax import instance, vector
 
-_SPECIALS = {"none": 0, "ieee": 1, "nan": 2}
+_SPECIALS = {"none": 0, "ieee": 1, "nan": 2, "fnuz": 0}  # of fnuz, whose NaN has a sign, the decoder sees zero
 
 
 @dataclass(frozen=True)
 class Operand:
-    """The activation or weight side of a unit. Text from here declares wires that start with `side`."""
+    """The activation or weight side of a unit, or the element of a converter. Text from here declares wires that start
+    with `side`."""
 
-    side: Literal["activation", "weight"]
+    side: Literal["activation", "weight", "element"]
     format: BlockFormat
-
-    def __post_init__(self) -> None:
-        element, scale = self.format.element, self.format.scale
-        if isinstance(element, CodebookElement) or (isinstance(element, FloatElement) and element.specials == "fnuz"):
-            raise FormatError(f"{self.format.name}: there is no Verilog decoder for {element.notation}")
-        if isinstance(scale, FloatScale) and scale.anchor == "signed" and self.format.has_unit_scale:
-            raise FormatError(f"{self.format.name}: there is no Verilog decoder for scales with a sign")
 
     @property
     def twos_complement(self) -> bool:
@@ -69,6 +64,12 @@ class Operand:
         return self.format.element.lsb_exponent - self.smallest_exponent
 
     @property
+    def scale_exponent_bits(self) -> int:
+        """Width of `<side>_scale_exponent`."""
+        scale = self.format.scale
+        return scale.element.exponent_bits if isinstance(scale, FloatScale) else scale.bits  # type: ignore[union-attr]
+
+    @property
     def normalized(self) -> bool:
         """Whether every significand but zero has its top bit set."""
         element = self.format.element
@@ -98,6 +99,8 @@ class Operand:
             return declared + self._sign_bit() + self._decode_float(element)
         if isinstance(element, LogElement):
             return declared + self._sign_bit() + self._decode_log(element)
+        if isinstance(element, CodebookElement):
+            return declared + self._look_up(element)
         assert isinstance(element, IntElement)
         declared += f"assign {side}_exponent = 1'b0;\n"
         if element.sign_magnitude:
@@ -121,6 +124,24 @@ class Operand:
         significand = f"|{field}" if element.zero else "1'b1"
         return f"assign {self.side}_exponent = {field};\nassign {self.side}_significand = {significand};"
 
+    def _look_up(self, element: CodebookElement) -> str:
+        """A codebook's levels as sign and magnitude, in units of the lowest bit of any."""
+        side, bits = self.side, element.bits
+        entries = "".join(
+            f"    {bits}'d{code}: {side}_level = {self._level(element, code)}; // {level!r}\n"
+            for code, level in enumerate(element.levels)
+        )
+        return (
+            f"assign {side}_exponent = 1'b0;\nreg {vector(self.significand_bits + 1)} {side}_level;\n"
+            f"always @*\n    case ({side}_code)\n{textwrap.indent(entries, '    ')}"
+            f"        default: {side}_level = {self.significand_bits + 1}'d0;\n    endcase\n"
+            f"assign {{{side}_negative, {side}_significand}} = {side}_level;"
+        )
+
+    def _level(self, element: CodebookElement, code: int) -> str:
+        number = element.decode(code)
+        return f"{{1'b{int(number.negative)}, {self.significand_bits}'d{number.significand}}}"
+
     def _decode_float(self, element: FloatElement) -> str:
         parameters = {
             "EXPONENT_BITS": element.exponent_bits,
@@ -129,31 +150,45 @@ class Operand:
             "SUBNORMALS": int(element.subnormals),
             "SPECIALS": _SPECIALS[element.specials],
         }
-        names = ("significand", "exponent", "nan", "infinite")
-        connections = {"code": f"{self.side}_code[{element.bits - 2}:0]"} | {n: f"{self.side}_{n}" for n in names}
-        specials = f"wire {self.side}_nan, {self.side}_infinite;\n" if element.has_nan else ""
-        if not element.has_nan:
-            connections |= {"nan": "", "infinite": ""}
-        return specials + instance("dm_decode_float", f"decode_{self.side}", parameters, connections)
+        flags = self.side if element.has_nan and element.specials != "fnuz" else f"unused_{self.side}"
+        connections = {
+            "code": f"{self.side}_code[{element.bits - 2}:0]",
+            "significand": f"{self.side}_significand",
+            "exponent": f"{self.side}_exponent",
+            "nan": f"{flags}_nan",
+            "infinite": f"{flags}_infinite",
+        }
+        decoder = instance("dm_decode_float", f"decode_{self.side}", parameters, connections)
+        declared = f"wire {flags}_nan, {flags}_infinite;\n{decoder}"
+        if element.specials == "fnuz":
+            nan = f"{self.side}_code == {element.bits}'d{element.nan_code}"
+            declared += f"\nwire {self.side}_nan = {nan};\nwire {self.side}_infinite = 1'b0;"
+        return declared
 
     def decode_scale(self) -> str:
-        """Declarations of `<side>_scale_exponent`, and of `_scale_significand` for a float scale; "" if unscaled."""
+        """Declarations of `<side>_scale_exponent`, and of `_scale_significand` for a float scale; "" if unscaled.
+
+        Raises FormatError for scales that can be negative.
+        """
         side, scale = self.side, self.format.scale
         if not self.format.has_unit_scale or scale is None:
             return ""
         if isinstance(scale, PowerOfTwoScale):
             return f"wire {vector(scale.bits)} {side}_scale_exponent = {side}_scale;"
         assert isinstance(scale, FloatScale)
+        if scale.anchor == "signed":
+            raise FormatError(f"{self.format.name}: there is no Verilog decoder for scales with a sign")
         element = scale.element
         parameters = {"EXPONENT_BITS": element.exponent_bits, "MANTISSA_BITS": element.mantissa_bits}
         connections = {
             "code": f"{side}_scale[{element.bits - 2}:0]",
             "significand": f"{side}_scale_significand",
             "exponent": f"{side}_scale_exponent",
-            "nan": "",
-            "infinite": "",
+            "nan": f"unused_{side}_scale_nan",
+            "infinite": f"unused_{side}_scale_infinite",
         }
         return (
+            f"wire unused_{side}_scale_nan, unused_{side}_scale_infinite;\n"
             f"wire {vector(element.significand_bits)} {side}_scale_significand;\n"
             f"wire {vector(element.exponent_bits)} {side}_scale_exponent;\n"
             + instance("dm_decode_float", f"decode_{side}_scale", parameters, connections)
@@ -161,7 +196,10 @@ class Operand:
 
     @property
     def scale_is_nan(self) -> str:
-        """Expression: the scale code stands for a NaN block; "" where none does."""
+        """Expression: the scale code stands for a NaN block, as an infinite scale does; "" where none does."""
         if not (self.format.has_unit_scale and self.format.nan_block and self.format.scale is not None):
             return ""
-        return f"{self.side}_scale == {self.format.scale.code_bits}'d{self.format.scale.nan_code}"
+        scale = self.format.scale
+        if isinstance(scale, FloatScale) and scale.element.has_infinity:
+            return f"(&{self.side}_scale[{scale.element.bits - 2}:{scale.element.mantissa_bits}])"
+        return f"{self.side}_scale == {scale.code_bits}'d{scale.nan_code}"

@@ -8,33 +8,45 @@ from densimeter.formats import Datapath
 
 @dataclass(frozen=True)
 class Port:
-    """One port of a unit; `bits` 1 is a scalar."""
+    """One port; `bits` 1 is a scalar, but for a vector that happens to have one element."""
 
     name: str
     direction: Literal["input", "output"]
     bits: int
     meaning: str
+    vector: bool = False
 
 
-def ports(datapath: Datapath) -> list[Port]:
+def ports(datapath: Datapath, *, chained: bool = False) -> list[Port]:
     """Every port of the unit, in order. Optional ones stand only where the formats need them."""
-    lanes = datapath.lanes
     found = [
         Port("clk", "input", 1, "rising edge"),
         Port("en", "input", 1, "take a group in at this edge; 0: hold"),
-        Port("clear", "input", 1, "start anew from zero with this group; there is no reset"),
     ]
-    for side, operand in (("activation", datapath.activation), ("weight", datapath.weight)):
-        found.append(
-            Port(side, "input", lanes * operand.element.bits, f"{operand.name} codes, {operand.element.bits} bits each")
-        )
-    for side, operand in (("activation", datapath.activation), ("weight", datapath.weight)):
-        if operand.has_unit_scale and operand.scale is not None:
-            meaning = f"{operand.name} scale code of the group"
-            found.append(Port(f"{side}_scale", "input", operand.scale.code_bits, meaning))
+    if not chained:
+        found.append(Port("clear", "input", 1, "start anew from zero with this group; there is no reset"))
+    found += operand_ports(datapath)
+    if chained:
+        found.append(Port("previous", "input", datapath.register_bits, "the sum that the group is added to"))
+        if datapath.has_invalid_flag:
+            found.append(Port("previous_invalid", "input", 1, "its invalid flag"))
     found.append(Port("accumulator", "output", datapath.register_bits, "the register"))
     if datapath.has_invalid_flag:
-        found.append(
-            Port("invalid", "output", 1, "a NaN or Inf, which the register cannot hold, came since the last clear")
-        )
+        since = "or before" if chained else "came since the last clear"
+        found.append(Port("invalid", "output", 1, f"a NaN or Inf, which the register cannot hold, {since}"))
     return found
+
+
+def operand_ports(datapath: Datapath) -> list[Port]:
+    """The codes of one group, and its scale codes."""
+    sides = ("activation", datapath.activation), ("weight", datapath.weight)
+    codes = [
+        Port(side, "input", datapath.lanes * f.element.bits, f"{f.name} codes, {f.element.bits} bits each")
+        for side, f in sides
+    ]
+    scales = [
+        Port(f"{side}_scale", "input", f.scale.code_bits, f"{f.name} scale code of the group")
+        for side, f in sides
+        if f.has_unit_scale and f.scale is not None
+    ]
+    return codes + scales

@@ -11,12 +11,18 @@ def vector(bits: int) -> str:
     return f"[{bits - 1}:0]"
 
 
-def instance(module: str, name: str, parameters: Mapping[str, int], connections: Mapping[str, str]) -> str:
-    """One module instance; a port connected to "" stays open."""
-    return f"{module} #(\n{_associations(parameters)}\n) {name} (\n{_associations(connections)}\n);"
+def widened(unsigned: str, bits: int, to: int) -> str:
+    """An unsigned expression of `bits` bits with zeros in front."""
+    return unsigned if bits == to else f"{{{to - bits}'b0, {unsigned}}}"
 
 
-def _associations(values: Mapping[str, int] | Mapping[str, str]) -> str:
+def instance(module: str, name: str, parameters: Mapping[str, int | str], connections: Mapping[str, str]) -> str:
+    """One module instance."""
+    return f"{module} #(\n{associations(parameters)}\n) {name} (\n{associations(connections)}\n);"
+
+
+def associations(values: Mapping[str, int | str] | Mapping[str, str]) -> str:
+    """Ports or parameters by name and what each is connected to, in lines."""
     written = (f".{key}({value})" for key, value in values.items())
     # Blanks within an association must not break, those between them may.
     line = ", ".join(text.replace(" ", "\0") for text in written)

@@ -15,15 +15,15 @@ from densimeter.formats import (
     IntAccumulator,
 )
 from densimeter.rtl.operand import Operand
-from densimeter.rtl.syntax import instance, vector
+from densimeter.rtl.syntax import instance, vector, widened
 
-_REGISTER = {"clk": "clk", "en": "en", "clear": "clear"}
 _SPECIALS: tuple[Literal["nan", "infinite", "zero"], ...] = ("nan", "infinite", "zero")
 
 
-def body(datapath: Datapath) -> str:
-    """Every stage of the unit, in the order of the data."""
-    unit = _Unit(datapath, Operand("activation", datapath.activation), Operand("weight", datapath.weight))
+def body(datapath: Datapath, *, chained: bool = False) -> str:
+    """Every stage of the unit, in the order of the data; a chained one adds to `previous` instead of its register."""
+    operands = Operand("activation", datapath.activation), Operand("weight", datapath.weight)
+    unit = _Unit(datapath, *operands, chained)
     return "\n".join(f"// {title}\n{text.rstrip()}\n" for title, text in unit.stages() if text)
 
 
@@ -32,6 +32,7 @@ class _Unit:
     datapath: Datapath
     activation: Operand
     weight: Operand
+    chained: bool
 
     def stages(self) -> list[tuple[str, str]]:
         """Title and text of each stage; the text is empty where the formats do not need it."""
@@ -113,14 +114,18 @@ class _Unit:
 
     def _multiply(self, bits: int) -> str:
         wide, narrow = self.wide_first
+        product = f"product[lane*{bits} +: {bits}]"
         if self.twos_complement:
-            return f"assign product[lane*{bits} +: {bits}] =\n    $signed({wide.slice()}) * $signed({narrow.slice()});"
+            parameters = {"A_BITS": wide.format.element.bits, "B_BITS": narrow.format.element.bits}
+            parameters |= {"PRODUCT_BITS": bits, "SIGNED": 1}
+            connections = {"a": wide.slice(), "b": narrow.slice(), "product": product}
+            return instance("dm_multiply", "multiplier", parameters, connections)
         sign = "assign negative[lane] = activation_negative ^ weight_negative;\n"
+        significands = {"a": f"{wide.side}_significand", "b": f"{narrow.side}_significand"}
         if self.rounds_product:
-            return (
-                f"{sign}assign product = {wide.side}_significand * {narrow.side}_significand;\n"
-                "assign product_exponent = activation_exponent + weight_exponent;"
-            )
+            parameters = {"A_BITS": wide.significand_bits, "B_BITS": narrow.significand_bits, "PRODUCT_BITS": bits}
+            multiply = instance("dm_multiply", "multiplier", parameters, significands | {"product": "product"})
+            return f"{sign}{multiply}\nassign product_exponent = {self._product_exponent};"
         parameters = {
             "A_BITS": wide.significand_bits,
             "B_BITS": narrow.significand_bits,
@@ -129,14 +134,17 @@ class _Unit:
             "DROP": self.datapath.product_lsb_exponent - sum(operand.exponent_offset for operand in self.operands),
             "PRODUCT_BITS": bits,
         }
-        connections = {
-            "a": f"{wide.side}_significand",
-            "b": f"{narrow.side}_significand",
+        connections = significands | {
             "a_exponent": f"{wide.side}_exponent",
             "b_exponent": f"{narrow.side}_exponent",
-            "magnitude": f"product[lane*{bits} +: {bits}]",
+            "magnitude": product,
         }
         return sign + instance("dm_product", "multiplier", parameters, connections)
+
+    @property
+    def _product_exponent(self) -> str:
+        bits = self.exponent_sum_bits
+        return " + ".join(widened(f"{o.side}_exponent", o.exponent_bits, bits) for o in self.operands)
 
     def specials(self) -> str:
         """`nan`, `infinite` and `infinite_negative` of the group, where the formats have such codes."""
@@ -144,16 +152,18 @@ class _Unit:
             return ""
         scale_nan = " || ".join(operand.scale_is_nan for operand in self.operands if operand.scale_is_nan) or "1'b0"
         if not self.element_specials:
-            return f"wire nan = {scale_nan};\nwire infinite = 1'b0;\nwire infinite_negative = 1'b0;"
+            return f"wire nan = {scale_nan};\nwire infinite = 1'b0;"
         connections = {
             f"{letter}_{flag}": f"lane_{operand.side}_{flag}"
             for letter, operand in zip("ab", self.operands, strict=True)
             for flag in _SPECIALS
         }
         connections |= {"negative": "negative", "scale_nan": scale_nan}
-        connections |= {name: name for name in ("nan", "infinite", "infinite_negative")}
+        # Only a binary32 register keeps the sign.
+        sign = "unused_infinite_negative" if self.datapath.has_invalid_flag else "infinite_negative"
+        connections |= {"nan": "nan", "infinite": "infinite", "infinite_negative": sign}
         combine = instance("dm_specials", "specials", {"LANES": self.datapath.lanes}, connections)
-        return f"wire nan, infinite, infinite_negative;\n{combine}"
+        return f"wire nan, infinite, {sign};\n{combine}"
 
     def round_product(self) -> str:
         """The product rounded to binary32."""
@@ -184,15 +194,18 @@ class _Unit:
             "SUM_BITS": sum_bits,
             "RESOLVE": resolve,
         }
-        connections = {"product_negative": "negative", "product": "product", "sum": "sum"}
-        connections["negative"] = "" if resolve else "sum_negative"
-        declared += "" if resolve else "wire sum_negative;\n"
+        sign = "unused_sum_negative" if resolve else "sum_negative"
+        connections = {"product_negative": "negative", "product": "product", "sum": "sum", "negative": sign}
+        declared += f"wire {sign};\n"
         return declared + instance("dm_sum_sign_magnitude", "add_lanes", parameters, connections)
 
     def scale(self) -> str:
         """`exponent_code` of the group, and the significand of its scales where they have one."""
+        if isinstance(self.datapath.accumulator, IntAccumulator):
+            return ""
         decoded = [operand.decode_scale() for operand in self.operands]
-        codes = [f"{o.side}_scale_exponent" for o in self.operands if o.format.has_unit_scale]
+        scaled = [operand for operand in self.operands if operand.format.has_unit_scale]
+        codes = [widened(f"{o.side}_scale_exponent", o.scale_exponent_bits, self.code_bits) for o in scaled]
         code = " + ".join(codes) or "1'b0"
         decoded.append(f"wire {vector(self.code_bits)} exponent_code = {code};")
         if self.float_scales:
@@ -253,15 +266,20 @@ class _Unit:
             "dm_fp32_convert", "convert", parameters, connections | fields
         )
 
+    @property
+    def _register(self) -> dict[str, str]:
+        """What every kind of register is connected to."""
+        clear, previous = ("1'b0", "previous") if self.chained else ("clear", "accumulator")
+        return {"clk": "clk", "en": "en", "clear": clear, "previous": previous, "accumulator": "accumulator"}
+
     def accumulate_fp32(self) -> str:
         specials = self.datapath.has_specials
-        connections = _REGISTER | {
+        connections = self._register | {
             "negative": "infinite ? infinite_negative : group_negative" if self.element_specials else "group_negative",
             "exponent": "group_exponent",
             "fraction": "group_fraction",
             "infinite": "infinite | overflow" if specials else "overflow",
             "nan": "nan" if specials else "1'b0",
-            "accumulator": "accumulator",
         }
         return instance("dm_accumulate_fp32", "accumulate", {"FLUSH": self.flush}, connections)
 
@@ -280,8 +298,8 @@ class _Unit:
             "ACCUMULATOR_BITS": accumulator.bits,
             "SATURATE": int(accumulator.overflow == "saturate"),
         }
-        connections = {"valid": self._valid, "sum": "sum", "accumulator": "accumulator"}
-        return instance("dm_accumulate_int", "accumulate", parameters, _REGISTER | connections)
+        connections = {"valid": self._valid, "sum": "sum"}
+        return instance("dm_accumulate_int", "accumulate", parameters, self._register | connections)
 
     def _accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
         parameters = {
@@ -314,7 +332,7 @@ class _Unit:
     def _scaled_connections(self) -> dict[str, str]:
         scaled_sum = "scaled_sum" if self.float_scales else "sum"
         connections = {"valid": self._valid, "sum": scaled_sum, "exponent_code": "exponent_code"}
-        return _REGISTER | connections | {"accumulator": "accumulator"}
+        return self._register | connections
 
     @property
     def _valid(self) -> str:
@@ -323,8 +341,9 @@ class _Unit:
     def invalid_flag(self) -> str:
         if not self.datapath.has_invalid_flag:
             return ""
+        before = "previous_invalid" if self.chained else "(sticky_invalid & ~clear)"
         return (
             "reg sticky_invalid;\n"
-            "always @(posedge clk)\n    if (en) sticky_invalid <= nan | infinite | (sticky_invalid & ~clear);\n"
+            f"always @(posedge clk)\n    if (en) sticky_invalid <= nan | infinite | {before};\n"
             "assign invalid = sticky_invalid;"
         )

@@ -13,6 +13,7 @@ module dm_accumulate_aligned #(
     input  wire                        valid, // the group is finite; the register skips one that is not
     input  wire signed [SUM_BITS-1:0]  sum,
     input  wire [CODE_BITS-1:0]        exponent_code,
+    input  wire [EXPONENT_BITS+SIGNIFICAND_BITS-1:0] previous, // what the group is added to: the register, or a neighbour's
     output wire [EXPONENT_BITS+SIGNIFICAND_BITS-1:0] accumulator
 );
     localparam GUARD_BITS    = SIGNIFICAND_BITS - SUM_BITS;
@@ -22,22 +23,25 @@ module dm_accumulate_aligned #(
     reg        [EXPONENT_BITS-1:0]    exponent;
     reg signed [SIGNIFICAND_BITS-1:0] significand;
 
-    wire signed [SIGNIFICAND_BITS-1:0] group = {sum, {GUARD_BITS{1'b0}}};
-    wire [EXPONENT_BITS-1:0]           group_exponent = exponent_code;
+    wire        [EXPONENT_BITS-1:0]    previous_exponent = previous[SIGNIFICAND_BITS +: EXPONENT_BITS];
+    wire signed [SIGNIFICAND_BITS-1:0] previous_significand = previous[SIGNIFICAND_BITS-1:0];
 
-    wire [EXPONENT_BITS:0]   difference = {1'b0, exponent} - {1'b0, group_exponent};
-    wire                     behind     = difference[EXPONENT_BITS]; // the register has the smaller exponent
+    wire signed [SIGNIFICAND_BITS-1:0] group = {sum, {GUARD_BITS{1'b0}}};
+    wire [EXPONENT_BITS-1:0]           group_exponent = {{(EXPONENT_BITS-CODE_BITS){1'b0}}, exponent_code};
+
+    wire [EXPONENT_BITS:0]   difference = {1'b0, previous_exponent} - {1'b0, group_exponent};
+    wire                     behind     = difference[EXPONENT_BITS]; // the previous sum has the smaller exponent
     wire [DISTANCE_BITS-1:0] distance;
     wire                     unused;
     assign {distance, unused} = {difference[EXPONENT_BITS-1:0] ^ {EXPONENT_BITS{behind}}, behind}
         + {{DISTANCE_BITS{1'b0}}, 1'b1};
 
     wire group_larger = behind | clear;
-    wire signed [SIGNIFICAND_BITS-1:0] larger  = group_larger ? group : significand;
-    wire signed [SIGNIFICAND_BITS-1:0] smaller = group_larger ? significand : group;
+    wire signed [SIGNIFICAND_BITS-1:0] larger  = group_larger ? group : previous_significand;
+    wire signed [SIGNIFICAND_BITS-1:0] smaller = group_larger ? previous_significand : group;
     wire signed [SIGNIFICAND_BITS-1:0] shifted = smaller >>> distance[NEAR_BITS-1:0];
 
-    // A cleared register counts as zero: nothing but its sign, which is then plus.
+    // A cleared sum counts as zero: nothing but its sign, which is then plus.
     wire far  = clear | (|distance[DISTANCE_BITS-1:NEAR_BITS]);
     wire fill = smaller[SIGNIFICAND_BITS-1] & ~clear;
     wire signed [SIGNIFICAND_BITS-1:0] aligned = far ? {SIGNIFICAND_BITS{fill}} : shifted;
@@ -46,13 +50,13 @@ module dm_accumulate_aligned #(
     wire                             overflow = total[SIGNIFICAND_BITS] ^ total[SIGNIFICAND_BITS-1];
 
     always @(posedge clk)
-        if (en && (valid || clear)) begin
+        if (en) begin
             if (valid) begin
                 significand <= overflow ? total[SIGNIFICAND_BITS:1] : total[SIGNIFICAND_BITS-1:0];
-                exponent    <= (group_larger ? group_exponent : exponent) + overflow;
+                exponent    <= (group_larger ? group_exponent : previous_exponent) + overflow;
             end else begin
-                significand <= {SIGNIFICAND_BITS{1'b0}};
-                exponent    <= {EXPONENT_BITS{1'b0}};
+                significand <= clear ? {SIGNIFICAND_BITS{1'b0}} : previous_significand;
+                exponent    <= clear ? {EXPONENT_BITS{1'b0}} : previous_exponent;
             end
         end
 

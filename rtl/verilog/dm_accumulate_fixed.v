@@ -13,6 +13,7 @@ module dm_accumulate_fixed #(
     input  wire                         valid, // the group is finite; the register skips one that is not
     input  wire signed [SUM_BITS-1:0]   sum,
     input  wire [CODE_BITS-1:0]         exponent_code,
+    input  wire [ACCUMULATOR_BITS-1:0]  previous, // what the group is added to: the register, or a neighbour's
     output reg  [ACCUMULATOR_BITS-1:0]  accumulator
 );
     // Right shifts are left shifts into a wider word with FRACTION bits below the register's lowest; a shift by more
@@ -29,30 +30,32 @@ module dm_accumulate_fixed #(
     localparam OFFSET_SIZE = OFFSET < 0 ? -OFFSET : OFFSET;
     localparam TOTAL_BITS  = $clog2(OFFSET_SIZE + (1 << CODE_BITS) + SHIFT_MAX) + 1;
 
-    wire [TOTAL_BITS-1:0] code     = exponent_code < LOWEST_CODE ? LOWEST_CODE : exponent_code;
-    wire [TOTAL_BITS-1:0] shift    = OFFSET + code;
-    wire [SHIFT_BITS-1:0] distance = shift[SHIFT_BITS-1:0];
-    wire                  too_far  = shift > SHIFT_MAX;
+    wire [TOTAL_BITS-1:0] wide_code = {{(TOTAL_BITS-CODE_BITS){1'b0}}, exponent_code};
+    wire [TOTAL_BITS-1:0] code      = wide_code < LOWEST_CODE[TOTAL_BITS-1:0] ? LOWEST_CODE[TOTAL_BITS-1:0] : wide_code;
+    wire [TOTAL_BITS-1:0] shift     = OFFSET[TOTAL_BITS-1:0] + code;
+    wire [SHIFT_BITS-1:0] distance  = shift[SHIFT_BITS-1:0];
+    wire                  too_far   = shift > SHIFT_MAX[TOTAL_BITS-1:0];
 
-    wire signed [WIDE_BITS-1:0] wide    = sum;
+    wire signed [WIDE_BITS-1:0] wide    = {{SHIFT_MAX{sum[SUM_BITS-1]}}, sum};
     wire signed [WIDE_BITS-1:0] shifted = wide <<< distance;
+    wire unused = &shifted; // its places below the register's lowest
     // A term of ACCUMULATOR_BITS+1 bits can still be brought back into range by the register; a longer one cannot.
     wire signed [ACCUMULATOR_BITS:0] term = shifted[FRACTION +: ACCUMULATOR_BITS + 1];
     wire out_of_reach = (too_far && sum != 0)
         || shifted[WIDE_BITS-1:FRACTION+ACCUMULATOR_BITS] != {(SUM_BITS-1){sum[SUM_BITS-1]}};
 
-    wire signed [ACCUMULATOR_BITS-1:0] previous = clear ? {ACCUMULATOR_BITS{1'b0}} : accumulator;
-    wire signed [ACCUMULATOR_BITS+1:0] total    = term + previous;
+    wire signed [ACCUMULATOR_BITS-1:0] kept  = clear ? {ACCUMULATOR_BITS{1'b0}} : previous;
+    wire signed [ACCUMULATOR_BITS+1:0] total = {term[ACCUMULATOR_BITS], term} + {{2{kept[ACCUMULATOR_BITS-1]}}, kept};
 
     wire negative = out_of_reach ? sum[SUM_BITS-1] : total[ACCUMULATOR_BITS+1];
     wire overflow = out_of_reach || total[ACCUMULATOR_BITS:ACCUMULATOR_BITS-1] != {2{total[ACCUMULATOR_BITS+1]}};
 
     always @(posedge clk)
-        if (en && (valid || clear)) begin
+        if (en) begin
             if (valid)
                 accumulator <= overflow ? {negative, {(ACCUMULATOR_BITS-1){~negative}}} : total[ACCUMULATOR_BITS-1:0];
             else
-                accumulator <= {ACCUMULATOR_BITS{1'b0}};
+                accumulator <= kept;
         end
 endmodule
 `default_nettype wire

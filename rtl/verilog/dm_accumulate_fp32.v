@@ -11,17 +11,18 @@ module dm_accumulate_fp32 #(
     input  wire [22:0] fraction,
     input  wire        infinite,
     input  wire        nan,
+    input  wire [31:0] previous, // what the group is added to: the register, or a neighbour's
     output reg  [31:0] accumulator
 );
-    wire old_special  = &accumulator[30:23] & ~clear;
-    wire old_infinite = old_special & ~|accumulator[22:0];
-    wire old_negative = accumulator[31] & ~clear;
+    wire old_special  = &previous[30:23] & ~clear;
+    wire old_infinite = old_special & ~|previous[22:0];
+    wire old_negative = previous[31] & ~clear;
 
     wire        sum_negative, overflow;
     wire [7:0]  sum_exponent;
     wire [22:0] sum_fraction;
     dm_fp32_add #(.FLUSH(FLUSH)) add (
-        .a_negative(old_negative), .a_exponent(accumulator[30:23]), .a_fraction(accumulator[22:0]), .a_discard(clear),
+        .a_negative(old_negative), .a_exponent(previous[30:23]), .a_fraction(previous[22:0]), .a_discard(clear),
         .b_negative(negative), .b_exponent(exponent), .b_fraction(fraction),
         .negative(sum_negative), .exponent(sum_exponent), .fraction(sum_fraction), .overflow(overflow)
     );

@@ -10,15 +10,19 @@ module dm_accumulate_int #(
     input  wire                         clear,
     input  wire                         valid, // the group is finite; the register skips one that is not
     input  wire signed [SUM_BITS-1:0]   sum,
+    input  wire [ACCUMULATOR_BITS-1:0]  previous, // what the group is added to: the register, or a neighbour's
     output reg  [ACCUMULATOR_BITS-1:0]  accumulator
 );
     // The true total needs one bit more than the wider addend; wrapping needs only the register's bits.
     localparam WIDER_BITS = SUM_BITS > ACCUMULATOR_BITS ? SUM_BITS : ACCUMULATOR_BITS;
     localparam TOTAL_BITS = SATURATE != 0 ? WIDER_BITS + 1 : ACCUMULATOR_BITS;
 
-    wire signed [ACCUMULATOR_BITS-1:0] previous = clear ? {ACCUMULATOR_BITS{1'b0}} : accumulator;
-    wire signed [TOTAL_BITS-1:0]       total    = sum + previous;
-    wire [ACCUMULATOR_BITS-1:0]        next;
+    wire [ACCUMULATOR_BITS-1:0] kept          = clear ? {ACCUMULATOR_BITS{1'b0}} : previous;
+    wire [WIDER_BITS:0]         wide_sum  = {{(WIDER_BITS+1-SUM_BITS){sum[SUM_BITS-1]}}, sum};
+    wire [WIDER_BITS:0]         wide_kept = {{(WIDER_BITS+1-ACCUMULATOR_BITS){kept[ACCUMULATOR_BITS-1]}}, kept};
+    wire [TOTAL_BITS-1:0]       total     = wide_sum[TOTAL_BITS-1:0] + wide_kept[TOTAL_BITS-1:0];
+    wire                        unused    = &{wide_sum, wide_kept}; // their bits above the total
+    wire [ACCUMULATOR_BITS-1:0] next;
 
     generate
         if (SATURATE != 0) begin : saturate
@@ -29,9 +33,9 @@ module dm_accumulate_int #(
     endgenerate
 
     always @(posedge clk)
-        if (en && (valid || clear)) begin
+        if (en) begin
             if (valid) accumulator <= next;
-            else accumulator <= {ACCUMULATOR_BITS{1'b0}};
+            else accumulator <= kept;
         end
 endmodule
 `default_nettype wire

@@ -10,8 +10,8 @@ module dm_add_subtract #(
     input  wire                       subtract,
     output wire signed [SUM_BITS-1:0] sum
 );
-    wire signed [SUM_BITS-1:0] wide_a = a;
-    wire signed [SUM_BITS-1:0] wide_b = b;
+    wire [SUM_BITS-1:0] wide_a = {{(SUM_BITS-A_BITS){a[A_BITS-1]}}, a};
+    wire [SUM_BITS-1:0] wide_b = {{(SUM_BITS-B_BITS){b[B_BITS-1]}}, b};
     // a - b = a + ~b + 1: the appended low bits add up to the carry.
     wire unused;
     assign {sum, unused} = {wide_a, 1'b1} + {wide_b ^ {SUM_BITS{subtract}}, subtract};

@@ -14,18 +14,25 @@ module dm_decode_float #(
     output wire                                   infinite
 );
     wire [EXPONENT_BITS-1:0] field = code[EXPONENT_BITS+MANTISSA_BITS-1:MANTISSA_BITS];
-    wire normal = |field;
     // One bit wider than the field, so that an element without mantissa bits has one, always zero.
-    wire [MANTISSA_BITS:0] mantissa = {1'b0, code} & ((1 << MANTISSA_BITS) - 1);
+    wire [MANTISSA_BITS:0] mantissa;
 
     generate
+        if (MANTISSA_BITS == 0) begin : power_of_two
+            assign mantissa = 1'b0;
+        end else begin : stored
+            assign mantissa = {1'b0, code[MANTISSA_BITS-1:0]};
+        end
+
         if (HIDDEN_BIT == 0) begin : raw
-            assign significand = mantissa;
+            wire unused = mantissa[MANTISSA_BITS];
+            assign significand = mantissa[MANTISSA_BITS-1:0];
             assign exponent = field;
         end else begin : hidden
+            wire normal = |field;
             assign significand = (SUBNORMALS != 0 || normal) ? mantissa | ({{MANTISSA_BITS{1'b0}}, normal} << MANTISSA_BITS)
                                                              : {(MANTISSA_BITS+1){1'b0}};
-            assign exponent = field | (field == 0);
+            assign exponent = field | {{(EXPONENT_BITS-1){1'b0}}, ~normal};
         end
     endgenerate
 

@@ -27,8 +27,9 @@ module dm_fp32_add #(
 
     // difference = a_scale - b_scale - borrow; its sign compares the whole magnitudes. The distance of the scales is
     // difference + borrow, or -difference - borrow = ~difference + !borrow.
-    wire [24:0] compared = {1'b0, a} - {1'b0, b};
-    wire        borrow   = compared[24];
+    wire        borrow;
+    wire [23:0] unused_compared;
+    assign {borrow, unused_compared} = {1'b0, a} - {1'b0, b};
     wire [8:0]  difference;
     wire        unused_difference;
     assign {difference, unused_difference} = {1'b0, a_scale, 1'b0} - {1'b0, b_scale, borrow};
@@ -66,7 +67,7 @@ module dm_fp32_add #(
     wire [4:0]  amount;
     wire [4:0]  limit = |scale[7:5] ? 5'd31 : scale[4:0];
     wire [8:0]  field = {1'b0, scale} - {4'b0, amount};
-    dm_normalize #(.BITS(28), .LEADING_ZEROS(27), .LIMITED(FLUSH == 0), .SHIFT_BITS(5)) normalize (
+    dm_normalize #(.BITS(28), .LEADING_ZEROS(27), .LIMITED(FLUSH == 0)) normalize (
         .value(total), .limit(limit), .normal(normal), .amount(amount)
     );
     dm_fp32_pack #(.MAGNITUDE_BITS(28), .FIELD_BITS(9), .CAN_OVERFLOW(1)) pack (

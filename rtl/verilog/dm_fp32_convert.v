@@ -25,17 +25,18 @@ module dm_fp32_convert #(
     localparam CAN_OVERFLOW = FIELD_MAX + 2 >= 255; // packing adds the top bit and a carry out of the fraction
     // 24 bits of significand and one to round.
     localparam PADDED_BITS  = MAGNITUDE_BITS < 25 ? 25 : MAGNITUDE_BITS;
-    localparam signed [FIELD_BITS-1:0] OFFSET = BASE;
+    localparam [FIELD_BITS-1:0] OFFSET = BASE[FIELD_BITS-1:0];
 
     wire [MAGNITUDE_BITS-1:0] normal;
     wire [SHIFT_BITS-1:0]     amount;
     dm_normalize #(
-        .BITS(MAGNITUDE_BITS), .LEADING_ZEROS(LEADING_ZEROS), .LIMITED(0), .SHIFT_BITS(SHIFT_BITS)
+        .BITS(MAGNITUDE_BITS), .LEADING_ZEROS(LEADING_ZEROS), .LIMITED(0)
     ) normalize (.value(magnitude), .limit({SHIFT_BITS{1'b1}}), .normal(normal), .amount(amount));
 
-    wire signed [FIELD_BITS-1:0]  field = $signed({1'b0, exponent_code}) + OFFSET - $signed({1'b0, amount});
-    wire                          below = FIELD_MIN < 0 && field[FIELD_BITS-1]; // smaller than any normal number
-    wire [PADDED_BITS-1:0]        padded = {normal, {(PADDED_BITS-MAGNITUDE_BITS){1'b0}}};
+    wire [FIELD_BITS-1:0]  code   = {{(FIELD_BITS-CODE_BITS){1'b0}}, exponent_code};
+    wire [FIELD_BITS-1:0]  field  = code + OFFSET - {{(FIELD_BITS-SHIFT_BITS){1'b0}}, amount};
+    wire                   below  = FIELD_MIN < 0 && field[FIELD_BITS-1]; // smaller than any normal number
+    wire [PADDED_BITS-1:0] padded = {normal, {(PADDED_BITS-MAGNITUDE_BITS){1'b0}}};
 
     generate
         if (FLUSH != 0 || FIELD_MIN >= 0) begin : direct

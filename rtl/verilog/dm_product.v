@@ -16,8 +16,6 @@ module dm_product #(
 );
     // Every bit above the largest product is zero, so no more need be computed.
     localparam WIDE_BITS = PRODUCT_BITS + DROP;
-    // One bit more than the wider exponent holds any sum of two.
-    localparam SHIFT_BITS = (A_EXPONENT_BITS > B_EXPONENT_BITS ? A_EXPONENT_BITS : B_EXPONENT_BITS) + 1;
     // Two elements as small as E2M1 are so few inputs that each product bit is one look-up table, unless the carry chains
     // of a multiplier or an adder stand in between.
     localparam TINY = A_BITS + B_BITS <= 4 && A_EXPONENT_BITS + B_EXPONENT_BITS <= 4;
@@ -30,16 +28,24 @@ module dm_product #(
             always @* begin
                 significand = 0;
                 for (i = 0; i < (1 << (A_BITS + B_BITS)); i = i + 1)
-                    if ({a, b} == i) significand = (i >> B_BITS) * (i & ((1 << B_BITS) - 1));
+                    if ({a, b} == i[A_BITS+B_BITS-1:0])
+                        significand = i[B_BITS +: A_BITS] * i[B_BITS-1:0];
             end
-            assign wide = ({{WIDE_BITS{1'b0}}, significand} << a_exponent) << b_exponent;
+            wire [A_BITS+B_BITS-1:0] unused_wide;
+            assign {unused_wide, wide} = ({{WIDE_BITS{1'b0}}, significand} << a_exponent) << b_exponent;
         end else begin : multiply
-            wire [A_BITS+B_BITS-1:0] significand = a * b;
-            wire [SHIFT_BITS-1:0]    shift       = a_exponent + b_exponent;
-            assign wide = {{WIDE_BITS{1'b0}}, significand} << shift;
+            wire [A_BITS+B_BITS-1:0] significand;
+            dm_multiply #(.A_BITS(A_BITS), .B_BITS(B_BITS), .PRODUCT_BITS(A_BITS + B_BITS)) multiplier (
+                .a(a), .b(b), .product(significand)
+            );
+            dm_align #(
+                .MAGNITUDE_BITS(A_BITS + B_BITS), .A_EXPONENT_BITS(A_EXPONENT_BITS), .B_EXPONENT_BITS(B_EXPONENT_BITS),
+                .ALIGNED_BITS(WIDE_BITS)
+            ) aligner (.magnitude(significand), .a_exponent(a_exponent), .b_exponent(b_exponent), .aligned(wide));
         end
     endgenerate
 
+    wire unused = &wide; // its bits below the window
     assign magnitude = wide[WIDE_BITS-1:DROP];
 endmodule
 `default_nettype wire

@@ -64,7 +64,12 @@ def test_header_names_the_declaration() -> None:
 
 def test_holds_only_the_library_modules_it_uses() -> None:
     integer = emit(_derive("int8", "int8", 16, "int32")).text
-    assert re.findall(r"^module (\w+)", integer, re.MULTILINE)[1:] == ["dm_clamp", "dm_accumulate_int", "dm_sum_signed"]
+    assert re.findall(r"^module (\w+)", integer, re.MULTILINE)[1:] == [
+        "dm_clamp",
+        "dm_accumulate_int",
+        "dm_multiply",
+        "dm_sum_signed",
+    ]
 
 
 def test_ports_are_only_those_the_formats_need() -> None:
