@@ -43,19 +43,59 @@ class Library:
     def nand2_area_um2(self) -> float | None:
         """Area of the smallest two-input NAND, the unit of gate equivalents; None where no cell is named like one."""
         names = [name for name in self._cells if re.search(r"nand2_?x?1$", name, re.IGNORECASE)]
-        return min((float(self._cell(name).attributes["area"][0]) for name in names), default=None)
+        return min((float(self.cell(name).attributes["area"][0]) for name in names), default=None)
 
     def is_flip_flop(self, cell: str) -> bool:
         return re.search(r"\bff\s*\(", self._cells[cell]) is not None
 
     def register_delay_ns(self, flip_flop: str) -> float:
         """Clock-to-output delay plus setup time, each the worst of rise and fall in the middle of its table."""
-        arcs = [arc for pin in self._cell(flip_flop).all("pin") for arc in pin.all("timing")]
+        arcs = [arc for pin in self.cell(flip_flop).all("pin") for arc in pin.all("timing")]
         clock_to_output = _middles(arcs, r"(rising|falling)_edge", ("cell_rise", "cell_fall"))
         setup = _middles(arcs, r"setup_(rising|falling)", ("rise_constraint", "fall_constraint"))
         if not clock_to_output or not setup:
             raise ConfigError(f"{self.path}: cell {flip_flop}: no delay and setup tables for a clock edge")
-        return round((max(clock_to_output) + max(setup)) * self._time_unit_ns, 6)
+        return round((max(clock_to_output) + max(setup)) * self.time_unit_ns, 6)
+
+    def cell(self, name: str) -> Group:
+        """The named cell; raises `ConfigError` where the file ends inside it."""
+        try:
+            return liberty_syntax.parse(self._cells[name])
+        except EOFError:
+            raise ConfigError(f"{self.path}: cell {name} ends within a statement; expected Liberty syntax") from None
+
+    @cached_property
+    def header(self) -> Group:
+        """The library without its cells."""
+        try:
+            return liberty_syntax.header(self._text)
+        except EOFError:
+            raise ConfigError(f"{self.path}: ends within a statement; expected Liberty syntax") from None
+
+    @cached_property
+    def time_unit_ns(self) -> float:
+        return self._unit("time_unit", {"ns": 1.0, "ps": 1e-3}, "no delay")
+
+    @cached_property
+    def capacitance_unit_ff(self) -> float:
+        return self._unit("capacitive_load_unit", {"ff": 1.0, "pf": 1e3}, "no load")
+
+    @cached_property
+    def leakage_unit_nw(self) -> float:
+        return self._unit("leakage_power_unit", {"pw": 1e-3, "nw": 1.0, "uw": 1e3, "mw": 1e6}, "no leakage")
+
+    @cached_property
+    def energy_unit_fj(self) -> float:
+        """Unit of the internal power tables, which are energies: capacitance times the square of voltage."""
+        return self.capacitance_unit_ff * self._unit("voltage_unit", {"v": 1.0, "mv": 1e-3}, "no energy") ** 2
+
+    @property
+    def voltage_v(self) -> float:
+        return self._condition("nom_voltage") * self._unit("voltage_unit", {"v": 1.0, "mv": 1e-3}, "no voltage")
+
+    @property
+    def temperature_c(self) -> float:
+        return self._condition("nom_temperature")
 
     @cached_property
     def _text(self) -> str:
@@ -68,18 +108,22 @@ class Library:
             raise ConfigError(f"{self.path}: no cell in it; expected a Liberty file")
         return cells
 
-    def _cell(self, name: str) -> Group:
-        try:
-            return liberty_syntax.parse(self._cells[name])
-        except EOFError:
-            raise ConfigError(f"{self.path}: cell {name} ends within a statement; expected Liberty syntax") from None
+    def _unit(self, attribute: str, units: Mapping[str, float], what: str) -> float:
+        """A unit such as "10ps" or (1, pf) in the one that stands as 1.0 in `units`."""
+        written = "".join(self.header.attributes.get(attribute, [])).replace(" ", "")
+        match = re.fullmatch(r"([\d.]*)([a-z]+)", written.lower())
+        if match is None or match[2] not in units:
+            raise ConfigError(
+                f"{self.path}: {attribute}: {written or 'missing'}, expected a number of {' or '.join(units)}; "
+                f"without one {what} has a meaning"
+            )
+        return float(match[1] or 1) * units[match[2]]
 
-    @cached_property
-    def _time_unit_ns(self) -> float:
-        unit = re.search(r'\btime_unit\s*:\s*"?\s*(\d+)\s*(ns|ps)', self._text)
-        if unit is None:
-            raise ConfigError(f"{self.path}: expected a time_unit in ns or ps; without one no delay has a meaning")
-        return int(unit[1]) * {"ns": 1.0, "ps": 1e-3}[unit[2]]
+    def _condition(self, attribute: str) -> float:
+        value = self.header.value(attribute)
+        if value is None:
+            raise ConfigError(f"{self.path}: no {attribute}; expected the conditions that its figures hold for")
+        return float(value)
 
 
 def _middles(arcs: Iterable[Group], timing_type: str, tables: tuple[str, ...]) -> list[float]:

@@ -5,17 +5,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+_CELL = re.compile(r'\bcell\s*\(\s*"?([^"\s)]+)"?\s*\)\s*\{')
+
 
 @dataclass(frozen=True)
 class Group:
-    """`name (...) { attributes and groups }`; an attribute is the list of its values."""
+    """`name (arguments) { attributes and groups }`; an attribute is the list of its values."""
 
     name: str
+    arguments: tuple[str, ...] = ()
     attributes: dict[str, list[str]] = field(default_factory=dict)
     groups: list["Group"] = field(default_factory=list)
 
-    def all(self, name: str) -> list["Group"]:
-        return [group for group in self.groups if group.name == name]
+    def all(self, *names: str) -> list["Group"]:
+        return [group for group in self.groups if group.name in names]
+
+    def value(self, attribute: str) -> str | None:
+        """The attribute's text, its words joined by spaces; None where it is not given."""
+        return " ".join(self.attributes[attribute]) if attribute in self.attributes else None
 
 
 def without_comments(text: str) -> str:
@@ -23,9 +30,15 @@ def without_comments(text: str) -> str:
     return re.sub(r"/\*.*?\*/|\\\s*\n", "", text, flags=re.DOTALL)
 
 
+def header(text: str) -> Group:
+    """The library without its cells: units, operating conditions, templates of tables."""
+    first_cell = _CELL.search(text)
+    return parse(text[: first_cell.start()] + "}" if first_cell else text)
+
+
 def cell_texts(text: str) -> dict[str, str]:
     """The text of every cell, unparsed: a library holds millions of numbers, of which few are ever asked for."""
-    starts = list(re.finditer(r'\bcell\s*\(\s*"?([^"\s)]+)"?\s*\)\s*\{', text))
+    starts = list(_CELL.finditer(text))
     bounds = pairwise([*(start.start() for start in starts), len(text)])
     return {start[1]: text[begin:end] for start, (begin, end) in zip(starts, bounds, strict=True)}
 
@@ -48,7 +61,7 @@ def _parse_statement(name: str, words: Iterator[str], parent: Group) -> None:
     if _next(words) != "{":
         parent.attributes[name] = values
         return
-    group = Group(name)
+    group = Group(name, tuple(values))
     parent.groups.append(group)
     for word in _until("}", words):
         if word != ";":

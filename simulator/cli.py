@@ -14,6 +14,7 @@ from densimeter.simulator.commands.doctor import doctor
 from densimeter.simulator.commands.formats import formats
 from densimeter.simulator.commands.output import errors
 from densimeter.simulator.commands.quantize import quantize
+from densimeter.simulator.commands.rtl_power import rtl_power
 
 _FAILED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(formats)
 app.command()(density)
 app.command()(quantize)
+rtl.app.command("power")(rtl_power)
 app.add_typer(rtl.app, name="rtl")
 app.command()(doctor)
 

@@ -1,12 +1,18 @@
 """Stimulus for arithmetic units: every pair of codes where they can be counted, corners and random streams always."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import BlockFormat, Datapath, FloatElement, FloatScale
 from densimeter.rtl.simulate import Stimulus
+from densimeter.simulator.directed import directed
+
+CODES_PER_CHUNK = 1 << 18
+"""Random groups are drawn in chunks of about this many codes a side, so that streams of any length fit in memory."""
 
 EXHAUSTIVE_BITS = 12
 """All pairs are drawn where both codes together have at most this many bits (two 6-bit elements)..."""
@@ -23,27 +29,60 @@ def is_exhaustive(datapath: Datapath) -> bool:
     return bits <= (EXHAUSTIVE_SINGLE_LANE_BITS if datapath.lanes == 1 else EXHAUSTIVE_BITS)
 
 
+def chunks(datapath: Datapath, random_vectors: int, seed: int) -> Iterator[Stimulus]:
+    """The stream of `draw` in parts that are streams of their own; pairs and corners stand in the first."""
+    for index, count in enumerate(chunk_sizes(datapath, random_vectors)):
+        if index == 0:
+            yield draw(datapath, count, seed)
+        else:
+            rng = np.random.default_rng((seed, index))
+            yield _surrounded(datapath, _random(datapath, count, rng), rng)
+
+
+def chunk_sizes(datapath: Datapath, random_vectors: int) -> list[int]:
+    """How many random groups each of the `chunks` holds."""
+    size = CODES_PER_CHUNK // datapath.lanes
+    whole, rest = divmod(random_vectors, size)
+    return [size] * whole + [rest] * bool(rest)
+
+
 def draw(datapath: Datapath, random_vectors: int, seed: int) -> Stimulus:
     """A stream of corners and `random_vectors` random groups, after all pairs of codes where `is_exhaustive`.
 
-    Scale codes, clears and bubbles are random throughout, so that pairs also meet accumulators of every size.
+    Scale codes, clears and bubbles are random throughout, so that pairs also meet accumulators of every size; only
+    where a corner needs a sequence of groups are they directed too.
     """
     rng = np.random.default_rng(seed)
-    parts = [_corners(datapath, rng), _random(datapath, random_vectors, rng)]
+    parts = [_corners(datapath, rng)]
     if is_exhaustive(datapath):
         parts.insert(0, _all_pairs(datapath))
-    activation = np.concatenate([part[0] for part in parts])
-    weight = np.concatenate([part[1] for part in parts])
-    count = len(activation)
+    streams = [_surrounded(datapath, part, rng) for part in parts]
+    return _joined([*streams, directed(datapath), _surrounded(datapath, _random(datapath, random_vectors, rng), rng)])
+
+
+def _surrounded(datapath: Datapath, codes: "Codes", rng: np.random.Generator) -> Stimulus:
+    """Codes with random scales, clears and bubbles around them."""
+    count = len(codes[0])
     clear, enable = rng.random(count) < _CLEAR_SHARE, rng.random(count) < _ENABLE_SHARE
     clear[0] = enable[0] = True
-    stimulus = Stimulus(activation, weight, clear=clear, enable=enable)
     a, w = datapath.operands
-    return replace(
-        stimulus,
+    return Stimulus(
+        *codes,
         activation_scale=_scale_codes(a, count, rng) if a.has_unit_scale else None,
         weight_scale=_scale_codes(w, count, rng) if w.has_unit_scale else None,
+        clear=clear,
+        enable=enable,
     )
+
+
+def _joined(streams: list[Stimulus]) -> Stimulus:
+    """One stream after the other."""
+
+    def column(name: str) -> Any:
+        parts = [getattr(stream, name) for stream in streams]
+        return None if parts[0] is None else np.concatenate(parts)
+
+    return Stimulus(**{field.name: column(field.name) for field in fields(Stimulus)})
 
 
 Codes = tuple[NDArray[np.uint32], NDArray[np.uint32]]

