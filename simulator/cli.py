@@ -14,7 +14,11 @@ from densimeter.simulator.commands.doctor import doctor
 from densimeter.simulator.commands.formats import formats
 from densimeter.simulator.commands.output import errors
 from densimeter.simulator.commands.quantize import quantize
+from densimeter.simulator.commands.rtl_characterize import rtl_characterize
+from densimeter.simulator.commands.rtl_emit import rtl_emit
 from densimeter.simulator.commands.rtl_power import rtl_power
+from densimeter.simulator.commands.rtl_prove import rtl_prove
+from densimeter.simulator.commands.rtl_test_array import rtl_test_array
 
 _FAILED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
 
@@ -26,7 +30,11 @@ app = typer.Typer(
 app.command()(formats)
 app.command()(density)
 app.command()(quantize)
+rtl.app.command("emit")(rtl_emit)
+rtl.app.command("test-array")(rtl_test_array)
+rtl.app.command("prove")(rtl_prove)
 rtl.app.command("power")(rtl_power)
+rtl.app.command("characterize")(rtl_characterize)
 app.add_typer(rtl.app, name="rtl")
 app.command()(doctor)
 

@@ -5,7 +5,6 @@ from typing import Protocol, TypeVar
 
 from densimeter.formats import BlockFormat, Datapath
 from densimeter.hwmodels.characterization.record import Record
-from densimeter.hwmodels.characterization.store import Store
 from densimeter.hwmodels.mac import Job, UnitCost, jobs, run_jobs, unit_cost
 from densimeter.hwmodels.published import published_figures
 from densimeter.reports import Cost, DensityRow, DensityTable, Published
@@ -70,12 +69,6 @@ def synthesis_jobs(config: DensityConfig, libraries: Iterable[Library]) -> list[
     units = [unit for _, unit in config.baselines] + list(config.units)
     distinct = dict.fromkeys(unit.datapath() for unit in units)
     return [job for datapath in distinct for job in jobs(datapath, config.flows, libraries)]
-
-
-def keep_records(config: DensityConfig) -> None:
-    """Make the results behind this table, and no others, the ones that ship with the package."""
-    libraries = [find_library(name) for name in config.libraries]
-    Store().export(job.key for job in synthesis_jobs(config, libraries))
 
 
 def _costs(config: DensityConfig, libraries: Iterable[Library], fresh: bool, track: Track) -> dict[Datapath, UnitCost]:

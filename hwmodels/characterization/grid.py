@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from densimeter.formats import Datapath, derive, resolve
+from densimeter.rtl.synthesize import Flow
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Grid:
     """Units, and the flows and cell libraries in which each is synthesised."""
 
     units: tuple[Datapath, ...]
-    flows: tuple[str, ...]
+    flows: tuple[Flow, ...]
     libraries: tuple[str, ...]
 
 

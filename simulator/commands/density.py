@@ -29,7 +29,9 @@ def density(
     ] = False,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Keep exactly this table's synthesis results in the package (for developers)."),
+        typer.Option(
+            "--record", help="Keep this table's synthesis results, and the grid's, in the package (for developers)."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +39,8 @@ def density(
     from densimeter.formats.files import write_text
     from densimeter.reports import to_csv, to_markdown, to_terminal
     from densimeter.reports.page import density_page
-    from densimeter.simulator.density import density_table, keep_records
+    from densimeter.simulator.characterization import keep_records
+    from densimeter.simulator.density import density_table
 
     config = validate(_document(config_path), DensityConfig)
     if tensors is not None:

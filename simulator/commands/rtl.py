@@ -1,4 +1,4 @@
-"""`densimeter rtl emit|test|synth`: the Verilog of one arithmetic unit, its proof against the kernel, its cost."""
+"""`densimeter rtl test|synth`: a unit's Verilog held to the kernels, and its cost; the options that name a unit."""
 
 from dataclasses import asdict
 from enum import StrEnum
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from densimeter.formats import ConfigError, Datapath, default_lanes, derive, resolve
-from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, shown_path, track
+from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, track
 
 if TYPE_CHECKING:
     from densimeter.hwmodels.characterization.record import Record
     from densimeter.simulator.rtl_regression import Regression
 
-app = typer.Typer(no_args_is_help=True, help="Emit, test and synthesise the Verilog of a multiply-accumulate unit.")
+app = typer.Typer(
+    no_args_is_help=True, help="Verilog of units, arrays and converters: emit, test, prove, synthesise, measure."
+)
 
 _FORMAT_HELP = "a catalog name or a declaration such as '{element: e3m2, block: 24, scale: e8m0}'"
 Activation = Annotated[str, typer.Option("--activation", "-a", help=f"Activation format: {_FORMAT_HELP}.")]
@@ -23,32 +25,15 @@ Lanes = Annotated[int | None, typer.Option("--lanes", "-l", help="Products per c
 AccumulatorName = Annotated[
     str, typer.Option("--accumulator", "-c", help="int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz.")
 ]
+Rows = Annotated[int | None, typer.Option(help="Rows of a systolic array of units.")]
+Cols = Annotated[int | None, typer.Option(help="Columns of a systolic array of units.")]
+DataflowName = Annotated[str, typer.Option(help="Of the array: output_stationary or weight_stationary.")]
 
 
-def _datapath(activation: str, weight: str | None, lanes: int | None, accumulator: str) -> Datapath:
+def unit_of(activation: str, weight: str | None, lanes: int | None, accumulator: str) -> Datapath:
+    """The unit that the options name."""
     a, w = resolve(activation), resolve(weight or activation)
     return derive(a, w, default_lanes(a, w) if lanes is None else lanes, accumulator)
-
-
-@app.command("emit")
-def run_emit(
-    activation: Activation,
-    weight: Weight = None,
-    lanes: Lanes = None,
-    accumulator: AccumulatorName = "fp32",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for MODULE.v; default: print.")] = None,
-) -> None:
-    """Write the unit as one self-contained Verilog file."""
-    from densimeter.formats.files import write_text
-    from densimeter.rtl.emit import emit
-
-    module = emit(_datapath(activation, weight, lanes, accumulator))
-    if output is None:
-        typer.echo(module.text)
-        return
-    path = output / f"{module.name}.v"
-    write_text(path, module.text)
-    console.print(f"wrote {shown_path(path)}")
 
 
 class EngineName(StrEnum):
@@ -80,7 +65,7 @@ def run_test(
     from densimeter.simulator.own_unit import own_unit
     from densimeter.simulator.rtl_regression import compare
 
-    datapath = _datapath(activation, weight, lanes, accumulator)
+    datapath = unit_of(activation, weight, lanes, accumulator)
     if (dut is None) != (top is None) or (dut is None and (more or ports)):
         raise ConfigError("further files, --top and --ports go with --dut; expected --dut FILE --top NAME")
     own = None if dut is None or top is None else (top, own_unit(datapath, [dut, *(more or [])], top, ports))
@@ -136,7 +121,7 @@ def run_synth(
     from densimeter.rtl.liberty import find_library, known_libraries
     from densimeter.rtl.synthesize import LUT_FLOWS
 
-    datapath = _datapath(activation, weight, lanes, accumulator)
+    datapath = unit_of(activation, weight, lanes, accumulator)
     chosen = [find_library(name) for name in liberty] if liberty else list(known_libraries())
     planned = list(jobs(datapath, LUT_FLOWS, chosen))
     found = {job: record for job, record in track(run_jobs(planned, fresh=fresh), "synthesis", len(planned)) if record}

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from densimeter.formats import default_lanes, derive, resolve
 from densimeter.simulator.commands.output import JsonOption, console, errors, plain_table, print_json
-from densimeter.simulator.commands.rtl import AccumulatorName, Activation, Lanes, Weight
+from densimeter.simulator.commands.rtl import AccumulatorName, Activation, Lanes, Weight, unit_of
 
 if TYPE_CHECKING:
     from densimeter.hwmodels.characterization.record import EnergyRecord
@@ -33,8 +32,7 @@ def rtl_power(
     from densimeter.rtl.synthesize import Flow
     from densimeter.simulator.activity import recipe
 
-    a, w = resolve(activation), resolve(weight or activation)
-    datapath = derive(a, w, default_lanes(a, w) if lanes is None else lanes, accumulator)
+    datapath = unit_of(activation, weight, lanes, accumulator)
     library = find_library(liberty)
     with nullcontext() if as_json else errors.status("simulating gates"):
         record = unit_energy(datapath, library, recipe(datapath), flow=cast(Flow, flow), fresh=fresh)

@@ -1,0 +1,82 @@
+"""The cost model: its constants follow from the records, its errors are small, and it keeps to its range."""
+
+import pytest
+
+import densimeter.formats as F
+from densimeter.formats.errors import ConfigError, ModelRangeError
+from densimeter.hwmodels.characterization.grid import grid
+from densimeter.hwmodels.characterization.store import Store
+from densimeter.hwmodels.fitted_model import document, estimate, fit, fitted_models, is_held_out
+from densimeter.hwmodels.gate_counts import PARTS, gate_counts
+from densimeter.simulator.characterization import fit_models, grid_jobs
+
+TARGETS = ("xc7", "nangate45")
+
+
+def _unit(name: str, lanes: int, accumulator: str) -> F.Datapath:
+    return F.derive(F.get(name), F.get(name), lanes, accumulator)
+
+
+def test_the_model_is_the_fit_of_the_records() -> None:
+    planned = grid_jobs(grid())
+    store = Store()
+    records = {job: store.lookup(job.key) for job in planned}
+    assert all(records.values()), "the grid has units without a record"
+    assert document(fit_models(records)) == document(list(fitted_models().values()))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_errors_on_held_out_units(target: str) -> None:
+    errors = fitted_models()[target].held_out
+    assert errors.units >= 40
+    assert errors.median < 0.05
+    assert errors.percentile_95 < 0.15
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_estimate_is_the_sum_of_its_parts_within_its_band(target: str) -> None:
+    model = estimate(_unit("bfp6", 8, "fp32"), target)
+    assert sum(model.parts.values()) == pytest.approx(model.value)
+    assert set(model.parts) == set(PARTS)
+    assert model.low < model.value < model.high
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("accumulator", ["fp32", "fixed48:-24", "aligned24"])
+def test_wider_elements_cost_more(target: str, accumulator: str) -> None:
+    costs = [estimate(_unit(name, 16, accumulator), target).value for name in ("bfp4", "bfp5", "bfp6", "bfp7", "bfp8")]
+    assert costs == sorted(costs)
+
+
+@pytest.mark.parametrize(
+    ("unit", "message"),
+    [
+        (("int8", 128, "int32"), "its count of .* is .*, outside the .* synthesise it instead"),
+        (("bfp8", 16, "fixed60:-30"), "outside the 32 to 48"),
+    ],
+)
+def test_it_refuses_to_extrapolate(unit: tuple[str, int, str], message: str) -> None:
+    with pytest.raises(ModelRangeError, match=message):
+        estimate(_unit(*unit), "xc7")
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no cost model for 'xc6', expected xc7, nangate45; did you mean 'xc7'"):
+        estimate(_unit("int8", 1, "int32"), "xc6")
+
+
+def test_counts_of_a_unit_that_can_be_counted_by_hand() -> None:
+    counts = gate_counts(_unit("int8", 4, "int32"))
+    assert counts["multiply"] == 4 * 8 * 8
+    # Products have 15 bits and a sign: two adders of 17 bits, then one of 18.
+    assert counts["tree_signed"] == 2 * 17 + 18
+    assert counts["add_int"] == counts["register"] == 32
+    assert counts["align"] == counts["float_decode"] == counts["tree_sign_magnitude"] == 0
+
+
+def test_a_fit_finds_the_constants_that_made_the_costs() -> None:
+    units = [_unit("int8", lanes, "int32") for lanes in range(1, 65)]
+    costs = [3.0 * gate_counts(unit)["multiply"] + 2.0 * gate_counts(unit)["register"] for unit in units]
+    model = fit("made up", "none", "none", units, costs)
+    assert model.held_out.largest < 1e-3
+    assert model.held_out.units == sum(map(is_held_out, units)) > 5
