@@ -15,11 +15,12 @@ from densimeter.rtl.synthesize import Flow
 
 @dataclass(frozen=True)
 class Grid:
-    """Units, and the flows and cell libraries in which each is synthesised."""
+    """Units, and the flows and cell libraries in which each is synthesised; and those whose energy is measured."""
 
     units: tuple[Datapath, ...]
     flows: tuple[Flow, ...]
     libraries: tuple[str, ...]
+    energy_units: tuple[Datapath, ...]
 
 
 @cache
@@ -27,8 +28,10 @@ def grid() -> Grid:
     """The grid whose results ship with the package: `grid.yaml`."""
     text = resources.files("densimeter.hwmodels.characterization").joinpath("grid.yaml").read_text(encoding="utf-8")
     document = yaml.safe_load(text)
-    units = dict.fromkeys(unit for entry in document["units"] for unit in _units(entry))
-    return Grid(tuple(units), tuple(document["flows"]), tuple(document["libraries"]))
+    units, energy_units = (
+        tuple(dict.fromkeys(unit for entry in document[part] for unit in _units(entry))) for part in ("units", "energy")
+    )
+    return Grid(units, tuple(document["flows"]), tuple(document["libraries"]), energy_units)
 
 
 def _units(entry: dict[str, Any]) -> Iterator[Datapath]:

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+from densimeter.formats import Datapath
+from densimeter.hwmodels.energy import unit_energy
 from densimeter.hwmodels.literature import PublishedRatio, published_ratios
+from densimeter.hwmodels.mac import jobs, unit_cost
+from densimeter.rtl.liberty import find_library
+from densimeter.simulator.activity import recipe
 from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json
 
 _LIBRARY = "nangate45"
@@ -42,3 +47,12 @@ def _ours(ratio: PublishedRatio) -> float | None:
     """Our ratio; None where it is neither on record nor can be measured here."""
     costs = [_per_mac(ratio.quantity, unit) for unit in (ratio.dividend, ratio.divisor)]
     return None if costs[0] is None or costs[1] is None else costs[0] / costs[1]
+
+
+def _per_mac(quantity: str, unit: Datapath) -> float | None:
+    library = find_library(_LIBRARY)
+    if quantity == "energy":
+        return unit_energy(unit, library, recipe(unit)).result.energy_fj / unit.lanes
+    (job,) = jobs(unit, (), [library])
+    record = job.record()
+    return None if record is None else unit_cost(unit.lanes, [record]).area_um2_per_mac(library.name)
