@@ -12,7 +12,7 @@ from densimeter.formats import Datapath, derive, resolve
 
 @dataclass(frozen=True)
 class PublishedRatio:
-    """The cost of one unit over that of another, per MAC. `trust` as in `PublishedFigure`; `reason`: why ours differs."""
+    """The cost of a unit over that of another, per MAC. `trust` as in `PublishedFigure`; `reason`: why ours differs."""
 
     name: str
     quantity: Literal["area", "energy"]

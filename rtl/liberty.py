@@ -48,6 +48,9 @@ class Library:
     def is_flip_flop(self, cell: str) -> bool:
         return re.search(r"\bff\s*\(", self._cells[cell]) is not None
 
+    def cell_area_um2(self, cell: str) -> float:
+        return float(self.cell(cell).attributes["area"][0])
+
     def register_delay_ns(self, flip_flop: str) -> float:
         """Clock-to-output delay plus setup time, each the worst of rise and fall in the middle of its table."""
         arcs = [arc for pin in self.cell(flip_flop).all("pin") for arc in pin.all("timing")]

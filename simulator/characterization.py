@@ -1,6 +1,6 @@
 """The characterisation grid: run, and what it teaches the cost model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -8,12 +8,14 @@ from densimeter.formats import ConfigError
 from densimeter.formats.files import write_text
 from densimeter.hwmodels import fitted_model
 from densimeter.hwmodels.characterization.grid import Grid, grid
-from densimeter.hwmodels.characterization.record import Record
-from densimeter.hwmodels.characterization.store import Store
+from densimeter.hwmodels.characterization.record import EnergyRecord, Record
+from densimeter.hwmodels.characterization.store import EnergyStore, Store
+from densimeter.hwmodels.energy import unit_energy
 from densimeter.hwmodels.fitted_model import FittedModel
 from densimeter.hwmodels.mac import Job, jobs
 from densimeter.rtl.liberty import find_library
 from densimeter.rtl.synthesize import LutResult
+from densimeter.simulator.activity import recipe
 from densimeter.simulator.density import synthesis_jobs
 from densimeter.simulator.schema.density import DensityConfig
 
@@ -38,6 +40,18 @@ def _fit(target: str, members: list[tuple[Job, Record]]) -> FittedModel:
     costs = [r.result.luts if isinstance(r.result, LutResult) else r.result.area_um2 for _, r in members]
     identity = members[0][1].identity
     return fitted_model.fit(target, identity.flow, identity.tool, [job.datapath for job, _ in members], costs)
+
+
+def measure_energy(chosen: Grid, *, fresh: bool = False) -> Iterator[EnergyRecord]:
+    """The energy of each of the grid's energy units in each library, on record or measured now."""
+    for library in map(find_library, chosen.libraries):
+        for unit in chosen.energy_units:
+            yield unit_energy(unit, library, recipe(unit), fresh=fresh)
+
+
+def keep_energy(records: Iterable[EnergyRecord]) -> None:
+    """Make these energies, and no others, the ones that ship with the package."""
+    EnergyStore().export(record.key for record in records)
 
 
 def keep_records(table: DensityConfig) -> None:

@@ -12,6 +12,7 @@ from densimeter.simulator.commands import rtl
 from densimeter.simulator.commands.density import density
 from densimeter.simulator.commands.doctor import doctor
 from densimeter.simulator.commands.formats import formats
+from densimeter.simulator.commands.literature import literature
 from densimeter.simulator.commands.output import errors
 from densimeter.simulator.commands.quantize import quantize
 from densimeter.simulator.commands.rtl_characterize import rtl_characterize
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(formats)
 app.command()(density)
 app.command()(quantize)
+app.command()(literature)
 rtl.app.command("emit")(rtl_emit)
 rtl.app.command("test-array")(rtl_test_array)
 rtl.app.command("prove")(rtl_prove)

@@ -2,5 +2,6 @@
 
 record.py        what is kept of one synthesis, or of one unit's energy
 store.py         the committed files records.jsonl and energy.jsonl, and the user's cache
+grid.py          the units that are synthesised so that a model can speak for the others: grid.yaml
 characterize.py  a record, from these two or from a synthesis
 """

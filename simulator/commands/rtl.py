@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -113,6 +113,9 @@ def run_synth(
         list[str] | None, typer.Option("--liberty", help="A Liberty file, or nangate45 or osu018; may be repeated.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Synthesise again what is on record.")] = False,
+    breakdown: Annotated[
+        bool, typer.Option("--breakdown", help="Also show the unit's parts, and the model's.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise the unit: 7-series LUTs in every flow, and cell area and period in the libraries found."""
@@ -120,14 +123,16 @@ def run_synth(
     from densimeter.rtl.emit import module_name
     from densimeter.rtl.liberty import find_library, known_libraries
     from densimeter.rtl.synthesize import LUT_FLOWS
+    from densimeter.simulator.unit_parts import unit_parts
 
     datapath = unit_of(activation, weight, lanes, accumulator)
     chosen = [find_library(name) for name in liberty] if liberty else list(known_libraries())
     planned = list(jobs(datapath, LUT_FLOWS, chosen))
     found = {job: record for job, record in track(run_jobs(planned, fresh=fresh), "synthesis", len(planned)) if record}
     records = [found[job] for job in planned if job in found]
+    parts = unit_parts(datapath, chosen) if breakdown else []
     if as_json:
-        figures = unit_cost(datapath.lanes, records).figures()
+        figures = unit_cost(datapath.lanes, records).figures() | ({"parts": parts} if breakdown else {})
         print_json({**describe(datapath), **figures, "records": [asdict(record) for record in records]})
         return
     headings = ">LUT/MAC", ">carry4", ">flip-flops", ">area um2/MAC", ">GE/MAC", ">min period ns"
@@ -137,6 +142,27 @@ def run_synth(
             record.identity.target, record.identity.flow, *_figures(record, datapath.lanes), record.identity.tool
         )
     console.print(table)
+    _show_parts(parts, datapath.lanes)
+
+
+def _show_parts(breakdowns: "list[dict[str, Any]]", lanes: int) -> None:
+    """What each part takes, per MAC: measured, and as the cost model has it."""
+    for breakdown in breakdowns:
+        measured, modelled = breakdown["measured"], breakdown["modelled"]
+        target, flow = breakdown["target"], breakdown["flow"]
+        table = plain_table(f"parts per MAC, {target}, flow {flow}", "part", ">measured", ">share", ">modelled")
+        total = sum(measured.values())
+        for part, cost in sorted(measured.items(), key=lambda item: -item[1]):
+            model = f"{modelled['parts'][part] / lanes:.2f}" if modelled and part in modelled["parts"] else ""
+            table.add_row(part, f"{cost / lanes:.2f}", f"{cost / total:.0%}", model)
+        console.print(table)
+        if modelled:
+            console.print(
+                f"the model, whole: {modelled['value'] / lanes:.1f} within {modelled['relative_band']:.0%}",
+                highlight=False,
+            )
+        else:
+            console.print(f"no model: {breakdown['refusal']}", highlight=False)
 
 
 def _figures(record: "Record", lanes: int) -> list[str]:
