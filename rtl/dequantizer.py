@@ -157,6 +157,7 @@ def _float_factor(element: FloatElement, name: str, *, signed: bool) -> _Factor:
     """A float in the low bits of port `name`; without `signed`, it is finite and not negative."""
     flags = element.has_nan and signed
     declarations = decode_float(element, name, f"{name}[{element.bits - 2}:0]", flags=flags)
+    declarations += "" if signed else f"\nwire unused_{name}_sign = {name}[{element.bits - 1}];"
     return _Factor(
         declarations,
         f"{name}_significand",

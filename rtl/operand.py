@@ -114,7 +114,9 @@ class Operand:
         """Expression of lane `lane`: the operand is that; call it only where one of the elements has specials."""
         if flag == "zero":
             return f"~|{self.side}_significand"
-        return f"{self.side}_{flag}" if self.format.element.has_nan else "1'b0"
+        element = self.format.element
+        never = flag == "infinite" and isinstance(element, FloatElement) and element.specials == "fnuz"
+        return f"{self.side}_{flag}" if element.has_nan and not never else "1'b0"
 
     def _sign_bit(self) -> str:
         return f"assign {self.side}_negative = {self.side}_code[{self.format.element.bits - 1}];\n"
@@ -162,7 +164,7 @@ class Operand:
         declared = f"wire {flags}_nan, {flags}_infinite;\n{decoder}"
         if element.specials == "fnuz":
             nan = f"{self.side}_code == {element.bits}'d{element.nan_code}"
-            declared += f"\nwire {self.side}_nan = {nan};\nwire {self.side}_infinite = 1'b0;"
+            declared += f"\nwire {self.side}_nan = {nan};"
         return declared
 
     def decode_scale(self) -> str:
@@ -187,8 +189,10 @@ class Operand:
             "nan": f"unused_{side}_scale_nan",
             "infinite": f"unused_{side}_scale_infinite",
         }
+        # Where one code alone is NaN, comparing with it reads the sign.
+        sign = f"wire unused_{side}_scale_sign = {side}_scale[{element.bits - 1}];\n" if element.has_infinity else ""
         return (
-            f"wire unused_{side}_scale_nan, unused_{side}_scale_infinite;\n"
+            f"wire unused_{side}_scale_nan, unused_{side}_scale_infinite;\n{sign}"
             f"wire {vector(element.significand_bits)} {side}_scale_significand;\n"
             f"wire {vector(element.exponent_bits)} {side}_scale_exponent;\n"
             + instance("dm_decode_float", f"decode_{side}_scale", parameters, connections)

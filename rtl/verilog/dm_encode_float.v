@@ -33,10 +33,11 @@ module dm_encode_float #(
     ) round (.negative(negative), .significand(significand), .exponent(exponent), .code(rounded));
 
     wire [WIDE_BITS-1:0] wide      = {{(WIDE_BITS-ROUNDED_BITS){1'b0}}, rounded};
-    wire                 too_large = wide > LARGEST[WIDE_BITS-1:0];
+    wire [WIDE_BITS-1:0] largest   = {{(WIDE_BITS-MAGNITUDE_BITS){1'b0}}, LARGEST[MAGNITUDE_BITS-1:0]};
+    wire                 too_large = wide > largest;
     wire                 special   = OVERFLOW != 0 && too_large
                                      && (infinite || !SATURATES || (ROUNDING == 4 && negative));
-    wire [WIDE_BITS-1:0] clamped   = too_large ? LARGEST[WIDE_BITS-1:0] : wide;
+    wire [WIDE_BITS-1:0] clamped   = too_large ? largest : wide;
 
     wire [MAGNITUDE_BITS-1:0] finite;
     generate

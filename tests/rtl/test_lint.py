@@ -1,4 +1,4 @@
-"""Every unit of the default density table is clean under the compilers' own warnings."""
+"""Units of the default density table, arrays and converters are clean under the compilers' own warnings."""
 
 import os
 import subprocess
@@ -8,39 +8,55 @@ from pathlib import Path
 import pytest
 
 import densimeter.formats as F
+from densimeter.rtl.array import SystolicArray, emit_array
+from densimeter.rtl.array.declaration import ArrayDataflow
 from densimeter.rtl.batch import find_verilator
+from densimeter.rtl.converter import emit_converter
+from densimeter.rtl.dequantizer import emit_dequantizer
 from densimeter.rtl.emit import emit
+from densimeter.rtl.module import EmittedModule
 from densimeter.simulator.schema.density import DensityConfig
 from densimeter.simulator.schema.document import parse, validate
 
 pytestmark = pytest.mark.rtl
 
 _CONFIG = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
-UNITS = [unit.datapath() for unit in validate(parse(_CONFIG, "density.yaml"), DensityConfig).units]
+UNITS = [emit(unit.datapath()) for unit in validate(parse(_CONFIG, "density.yaml"), DensityConfig).units]
+CONVERTED = ("bfp6", "mxfp4", "mxfp8_e5m2", "mxint8", "e4m3", "bfloat16", "bl8", "dmf8")
+CONVERTERS = [emit_converter(F.get("float32"), F.get(name)) for name in CONVERTED]
+DEQUANTIZED = ("bfp6", "mxint8", "nvfp4", "nf4", "int4_g32_affine", "gguf_q4_1", "e4m3_fnuz")
+DEQUANTIZERS = [emit_dequantizer(F.resolve(name), "float32", 2) for name in DEQUANTIZED]
+ARRAY_UNITS = (("int8", "int8", 1, "int32"), ("mxfp4", "mxfp8_e4m3", 16, "aligned40"), ("nvfp4", "nvfp4", 16, "fp32"))
+DATAFLOWS: tuple[ArrayDataflow, ...] = ("weight_stationary", "output_stationary")
+ARRAYS = [
+    emit_array(SystolicArray(F.derive(F.get(a), F.get(w), lanes, accumulator), rows, cols, dataflow))
+    for a, w, lanes, accumulator in ARRAY_UNITS
+    for rows, cols in ((1, 1), (3, 2))
+    for dataflow in DATAFLOWS
+]
+MODULES = [*UNITS, *CONVERTERS, *DEQUANTIZERS, *ARRAYS]
 
 
-def _name(datapath: F.Datapath) -> str:
-    return emit(datapath).name
+def _name(module: EmittedModule) -> str:
+    return module.name
 
 
-@pytest.mark.parametrize("datapath", UNITS, ids=_name)
-def test_icarus_warns_of_nothing(datapath: F.Datapath, tmp_path: Path) -> None:
-    unit = emit(datapath)
-    (tmp_path / "unit.v").write_text(unit.text, encoding="utf-8")
-    command = ["iverilog", "-g2012", "-Wall", "-t", "null", "-s", unit.name, "unit.v"]
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_icarus_warns_of_nothing(module: EmittedModule, tmp_path: Path) -> None:
+    (tmp_path / "module.v").write_text(module.text, encoding="utf-8")
+    command = ["iverilog", "-g2012", "-Wall", "-t", "null", "-s", module.name, "module.v"]
     compiled = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (compiled.returncode, compiled.stdout + compiled.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("datapath", UNITS, ids=_name)
-def test_verilator_warns_of_nothing(datapath: F.Datapath, tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_verilator_warns_of_nothing(module: EmittedModule, tmp_path: Path) -> None:
     try:
         program, environment = find_verilator()
     except F.ToolError as missing:
         pytest.skip(str(missing))
-    unit = emit(datapath)
-    (tmp_path / "unit.v").write_text(unit.text, encoding="utf-8")
-    command = [program, "--lint-only", "-Wall", "--top-module", unit.name, "unit.v"]
+    (tmp_path / "module.v").write_text(module.text, encoding="utf-8")
+    command = [program, "--lint-only", "-Wall", "--top-module", module.name, "module.v"]
     linted = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, **environment}
     )

@@ -42,6 +42,15 @@ def test_a_composed_format_is_shown(densimeter: Densimeter) -> None:
         (["rtl", "emit", "-a", "bfp6", "-c", "fp23"], "accumulator is 'fp23', expected something like int32"),
         (["rtl", "emit", "-a", "bfp6", "-l", "5"], "5 lanes do not divide the block of bfp6 (16)"),
         (["rtl", "emit", "-a", "bfp6", "-l", "0"], "lanes is 0, expected 1 to 256"),
+        (["rtl", "emit", "-a", "bfp6", "--part", "array", "--rows", "4"], "--rows and --cols go with --part array"),
+        (["rtl", "emit", "-a", "bfp6", "--floats", "bfloat16"], "--floats goes with --part converter"),
+        (["rtl", "emit", "-a", "nvfp4", "--part", "converter"], "nvfp4 has no converter: it divides by its scale"),
+        (
+            ["rtl", "emit", "-a", "bfp6", "--part", "dequantizer", "--floats", "float33"],
+            "target is 'float33', expected",
+        ),
+        (["rtl", "test-array", "-a", "bfp6", "--dataflow", "output-stationary"], "did you mean 'output_stationary'?"),
+        (["rtl", "prove", "-a", "int4", "-c", "fp32"], "a proof needs an integer, fixed or aligned register"),
         (["rtl", "synth", "-a", "int8", "-c", "int32", "--liberty", "nangate54"], "did you mean 'nangate45'?"),
         (["quantize", "none.npy", "-f", "bfp6", "-o", "x.safetensors"], "none.npy: no such file"),
         (["quantize", "none.npy", "-f", "bfp6", "-o", "x.npy"], "expected a name ending in .safetensors"),
@@ -115,3 +124,34 @@ def test_doctor_names_every_tool(densimeter: Densimeter) -> None:
     names = {tool["tool"] for tool in tools}
     assert {"Icarus Verilog", "cocotb", "pyosys", "nangate45 cells", "torch"} <= names
     assert all(tool["found"] or tool["get"] for tool in tools)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module"),
+    [
+        (["--part", "array", "--rows", "2", "--cols", "3"], "densimeter_array_os_2x3_bfp6_bfp6_x16_fp32"),
+        (["--part", "converter", "--floats", "bfloat16"], "densimeter_convert_bfloat16_bfp6_x16"),
+        (["--part", "dequantizer", "--lanes", "4"], "densimeter_dequantize_bfp6_float32_x4"),
+        (["--part", "output_converter", "-c", "fixed48:-24"], "densimeter_output_fixed48_m24"),
+    ],
+)
+def test_every_part_is_emitted(densimeter: Densimeter, arguments: list[str], module: str, tmp_path: Path) -> None:
+    outcome = densimeter("rtl", "emit", "-a", "bfp6", *arguments, "-o", tmp_path)
+    assert outcome.code == 0, outcome.err
+    (file,) = tmp_path.iterdir()
+    assert file.stem.startswith(module)
+    assert f"module {file.stem} (" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.rtl
+def test_an_array_is_tested(densimeter: Densimeter) -> None:
+    arguments = "--rows", 2, "--cols", 2, "-m", 3, "-n", 2, "-k", 32, "--dataflow", "weight_stationary"
+    tested = densimeter("rtl", "test-array", "-a", "bfp4", *arguments, "--json").json
+    assert tested["mismatches"] == 0
+    assert tested["cycles"] == tested["closed_form_cycles"] == 2 + 3 + 2 + 2 - 2
+
+
+def test_a_unit_is_proven(densimeter: Densimeter) -> None:
+    proof = densimeter("rtl", "prove", "-a", "int2", "-l", 1, "-c", "int8", "--json").json
+    assert proof["proven"] is True
+    assert proof["input_bits"] == 2 + 2 + 8 + 2
