@@ -19,6 +19,7 @@ from densimeter.rtl.electrical import annotate
 from densimeter.rtl.emit import emit
 from densimeter.rtl.gate_simulation import period_ns, simulate
 from densimeter.rtl.liberty import Library
+from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.netlist import mapped_netlist
 from densimeter.rtl.power import PowerResult, energy, leakage_nw
 from densimeter.rtl.synthesize import Flow
@@ -52,8 +53,7 @@ def unit_energy(
     """
     store = store or EnergyStore()
     module = emit(datapath)
-    synthesis = identify(module.text, module.name, flow, library)
-    identity = EnergyIdentity(**dataclasses.asdict(synthesis), stimulus_sha256=stimulus.sha256)
+    identity = _identity(module, flow, library, stimulus)
     known = None if fresh else store.lookup(identity.key)
     if known is not None:
         return known
@@ -64,6 +64,16 @@ def unit_energy(
     record = EnergyRecord(identity, {**describe(datapath), "stimulus": stimulus.description}, result)
     store.add(record)
     return record
+
+
+def recorded_energy(datapath: Datapath, library: Library, stimulus: StimulusRecipe) -> EnergyRecord | None:
+    """The unit's energy in the flow of the tables, where it is on record."""
+    return EnergyStore().lookup(_identity(emit(datapath), CELL_FLOW, library, stimulus).key)
+
+
+def _identity(module: EmittedModule, flow: Flow, library: Library, stimulus: StimulusRecipe) -> EnergyIdentity:
+    synthesis = identify(module.text, module.name, flow, library)
+    return EnergyIdentity(**dataclasses.asdict(synthesis), stimulus_sha256=stimulus.sha256)
 
 
 def measure(verilog: str, top: str, flow: Flow, library: Library, vectors: Vectors) -> PowerResult:

@@ -42,6 +42,7 @@ def columns(table: DensityTable) -> list[Column]:
     if library is not None:
         paper = _paper(_library_group(library), "area", 3, "arithmetic_density_area")
         possible += [*_areas(library, "area", (2, 1, 2, 2), paper), _clock(library, "min. ns", 4)]
+        possible += _energies(library, (3, 2))
     possible += [
         Column("QSNR, dB", "weights", "QSNR weights dB", 1, lambda row: row.qsnr_weights_db),
         Column("QSNR, dB", "activations", "QSNR activ. dB", 1, lambda row: row.qsnr_activations_db),
@@ -102,6 +103,11 @@ def _luts(flow: str, brief: str, ranks: tuple[int, ...], *paper: Column) -> list
 def _areas(library: str, brief: str, ranks: tuple[int, ...], *paper: Column) -> list[Column]:
     per_mac = ("µm² per MAC", f"{brief} µm²")
     return _costs(_library_group(library), per_mac, brief, ranks, lambda row: row.area_um2.get(library), paper)
+
+
+def _energies(library: str, ranks: tuple[int, ...]) -> list[Column]:
+    group, per_mac = f"energy, {library}", ("fJ per MAC", "energy fJ")
+    return _costs(group, per_mac, "energy", ranks, lambda row: row.energy_fj.get(library), ())
 
 
 def _costs(

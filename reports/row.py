@@ -40,7 +40,7 @@ QUANTITIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """A unit in one synthesis flow (LUTs) or cell library (um2): its cost per MAC, and how many times denser
+    """A unit in one synthesis flow (LUTs) or cell library (um2, fJ): its cost per MAC, and how many times denser
     it is than each baseline *in the same flow or library*: a float32 MAC, an int8 MAC, a lane of an int8 dot.
     """
 
@@ -69,7 +69,7 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class DensityRow:
-    """One (format, unit). `lut` is keyed by synthesis flow; `area_um2` and `min_period_ns` by cell library.
+    """One (format, unit). `lut` is keyed by synthesis flow; areas, energies and periods by cell library.
 
     QSNR is in dB of power on the table's workload: None where not measured, infinity where the format keeps it exactly.
     """
@@ -79,6 +79,7 @@ class DensityRow:
     accumulator: str
     lut: Mapping[str, Cost]
     area_um2: Mapping[str, Cost] = field(default_factory=dict)
+    energy_fj: Mapping[str, Cost] = field(default_factory=dict)
     min_period_ns: Mapping[str, float] = field(default_factory=dict)
     flip_flops_per_mac: float | None = None
     qsnr_weights_db: float | None = None
@@ -129,6 +130,7 @@ class DensityRow:
             **_cost_record(self.lut, flow, "lut_per_mac", "arithmetic_density_lut", "by_flow"),
             "library": library,
             **_cost_record(self.area_um2, library, "area_um2_per_mac", "arithmetic_density_area", "by_library"),
+            **_cost_record(self.energy_fj, library, "energy_fj_per_mac", "energy_density", "by_library"),
             "min_period_ns_by_library": dict(self.min_period_ns),
             "flip_flops_per_mac": self.flip_flops_per_mac,
             **_quality_record("qsnr_weights", self.qsnr_weights_db),

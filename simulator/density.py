@@ -5,10 +5,12 @@ from typing import Protocol, TypeVar
 
 from densimeter.formats import BlockFormat, Datapath
 from densimeter.hwmodels.characterization.record import Record
+from densimeter.hwmodels.energy import recorded_energy
 from densimeter.hwmodels.mac import Job, UnitCost, jobs, run_jobs, unit_cost
 from densimeter.hwmodels.published import published_figures
 from densimeter.reports import Cost, DensityRow, DensityTable, Published
 from densimeter.rtl.liberty import Library, find_library
+from densimeter.simulator.activity import recipe
 from densimeter.simulator.findings import findings
 from densimeter.simulator.numerics import mean_qsnr_db
 from densimeter.simulator.schema.density import DensityConfig
@@ -46,8 +48,9 @@ def density_table(config: DensityConfig, *, fresh: bool, track: Track) -> Densit
     quality = Quality(workload)
     costs = _costs(config, libraries, fresh, track)
     baselines = {name: costs[unit.datapath()] for name, unit in config.baselines}
+    energies = Energies(config, libraries)
     rows = tuple(
-        _row(unit, costs[unit.datapath()], baselines, quality)
+        _row(unit, costs[unit.datapath()], baselines, quality, energies.costs(unit.datapath()))
         for unit in track(config.units, "formats on real numbers", len(config.units))
     )
     measured = {library.name: library for library in libraries if library.name in baselines["float32"].cells}
@@ -95,7 +98,32 @@ class Quality:
         return self._known.get((fmt, role))
 
 
-def _row(unit: UnitField, cost: UnitCost, baselines: Mapping[str, UnitCost], quality: Quality) -> DensityRow:
+class Energies:
+    """Energies per MAC that are on record, shipped or measured by `rtl power`; the table itself measures none."""
+
+    def __init__(self, config: DensityConfig, libraries: Iterable[Library]) -> None:
+        self._libraries = list(libraries)
+        self._baselines = {name: self._on_record(unit.datapath()) for name, unit in config.baselines}
+
+    def costs(self, datapath: Datapath) -> dict[str, Cost]:
+        """By library, beside the baselines where those are on record too."""
+        return {
+            library: _cost(energy, {n: b[library] for n, b in self._baselines.items() if library in b})
+            for library, energy in self._on_record(datapath).items()
+        }
+
+    def _on_record(self, datapath: Datapath) -> dict[str, float]:
+        found = {library: recorded_energy(datapath, library, recipe(datapath)) for library in self._libraries}
+        return {library.name: record.result.energy_fj / datapath.lanes for library, record in found.items() if record}
+
+
+def _row(
+    unit: UnitField,
+    cost: UnitCost,
+    baselines: Mapping[str, UnitCost],
+    quality: Quality,
+    energies: Mapping[str, Cost],
+) -> DensityRow:
     lut = {
         flow: _cost(cost.luts_per_mac(flow), {n: b.luts_per_mac(flow) for n, b in baselines.items()})
         for flow in cost.luts
@@ -110,6 +138,7 @@ def _row(unit: UnitField, cost: UnitCost, baselines: Mapping[str, UnitCost], qua
         accumulator=str(unit.accumulator),
         lut=lut,
         area_um2=area,
+        energy_fj=energies,
         min_period_ns={name: cells.min_period_ns for name, cells in cost.cells.items()},
         flip_flops_per_mac=cost.flip_flops_per_mac,
         qsnr_weights_db=quality.qsnr_db(unit.format, "weight"),

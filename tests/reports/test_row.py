@@ -13,6 +13,8 @@ KEYS = {
     "arithmetic_density_lut_vs_int8_dot", "lut_per_mac_by_flow", "arithmetic_density_lut_by_flow",
     "library", "area_um2_per_mac", "arithmetic_density_area", "arithmetic_density_area_vs_int8_mac",
     "arithmetic_density_area_vs_int8_dot", "area_um2_per_mac_by_library", "arithmetic_density_area_by_library",
+    "energy_fj_per_mac", "energy_density", "energy_density_vs_int8_mac", "energy_density_vs_int8_dot",
+    "energy_fj_per_mac_by_library", "energy_density_by_library",
     "min_period_ns_by_library", "flip_flops_per_mac", "qsnr_weights_db", "qsnr_weights_exact", "qsnr_activations_db",
     "qsnr_activations_exact", "published", "cost_source",
 }  # fmt: skip

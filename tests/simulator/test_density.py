@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from densimeter.hwmodels.characterization.store import Store
+from densimeter.hwmodels.characterization.grid import grid
+from densimeter.hwmodels.characterization.store import EnergyStore, Store
+from densimeter.hwmodels.energy import recorded_energy
 from densimeter.rtl import yosys
 from densimeter.rtl.liberty import find_library
 from densimeter.simulator import evaluate
+from densimeter.simulator.activity import recipe
+from densimeter.simulator.characterization import grid_jobs
 from densimeter.simulator.commands.density import default_document
 from densimeter.simulator.density import synthesis_jobs
 from densimeter.simulator.schema.density import DensityConfig
@@ -56,10 +60,20 @@ def test_the_default_table_needs_no_synthesis(no_synthesis: None) -> None:
     assert not missing, f"not on record: {missing[0].module.name}; CONTRIBUTING.md says how to record it"
 
 
-def test_no_record_is_kept_that_the_table_does_not_use() -> None:
+def test_no_record_is_kept_that_neither_table_nor_grid_uses() -> None:
     config = validate(default_document(), DensityConfig)
     planned = synthesis_jobs(config, [find_library(name) for name in config.libraries])
+    planned += grid_jobs(grid())
     assert {record.key for record in Store().committed()} == {job.key for job in planned}
+
+
+def test_energies_on_record_are_those_of_the_table_and_the_literature(no_synthesis: None) -> None:
+    config = validate(default_document(), DensityConfig)
+    library = find_library("nangate45")
+    units = [*(unit.datapath() for unit in config.units), *grid().energy_units]
+    records = [recorded_energy(unit, library, recipe(unit)) for unit in units]
+    assert None not in records
+    assert {record.key for record in records if record} == {record.key for record in EnergyStore().committed()}
 
 
 def test_every_row_has_the_public_keys(rows: list[dict[str, Any]]) -> None:
