@@ -24,16 +24,17 @@ from densimeter.formats import (
 
 PARTS = {
     "decoders": ("float_decode", "negate"),
-    "multipliers": ("multiply", "multiply_edge", "look_up"),
+    "multipliers": ("multiply", "multiply_rows", "look_up"),
     "alignment": ("align", "align_exponent"),
     "tree": ("tree_signed", "tree_sign_magnitude", "resolve"),
-    "scale": ("scale_add", "scale_multiply"),
+    "scale": ("scale_add", "scale_multiply", "scale_multiply_signed"),
     "rounding": ("round", "round_normalize", "round_exponent"),
     "accumulator": (
         "add_int",
         "saturate",
         "fixed",
         "fixed_shift",
+        "fixed_shift_sum",
         "aligned",
         "aligned_shift",
         "fp32",
@@ -64,7 +65,7 @@ def gate_counts(datapath: Datapath) -> Mapping[str, float]:
     counts |= _scale_counts(datapath)
     counts |= _accumulator_counts(datapath, a, w)
     counts["register"] = datapath.register_bits + datapath.has_invalid_flag
-    return counts
+    return {kind: float(count) for kind, count in counts.items()}
 
 
 def _lane_counts(datapath: Datapath, a: _Side, w: _Side, both_signed: bool) -> dict[str, float]:
@@ -79,7 +80,7 @@ def _lane_counts(datapath: Datapath, a: _Side, w: _Side, both_signed: bool) -> d
         counts["look_up"] = lanes * datapath.product_bits
     else:
         counts["multiply"] = lanes * wide * narrow if narrow > 1 else 0
-        counts["multiply_edge"] = lanes * (wide + narrow)
+        counts["multiply_rows"] = lanes * wide * (narrow - 1)
         counts["align"] = 0 if datapath.float_mac else lanes * datapath.product_bits * steps
         counts["align_exponent"] = lanes * steps
     if datapath.float_mac:
@@ -103,9 +104,11 @@ def _tree_bits(lanes: int, bits: int) -> int:
 def _scale_counts(datapath: Datapath) -> dict[str, float]:
     significands = [f.scale.element.significand_bits for f in datapath.scaled if isinstance(f.scale, FloatScale)]
     product = math.prod(significands) if len(significands) > 1 else 0
+    # A binary32 register takes magnitudes, the others a signed product.
+    unsigned = isinstance(datapath.accumulator, Fp32Accumulator)
     return {
         "scale_add": datapath.exponent_bits if len(datapath.scaled) > 1 else 0,
-        "scale_multiply": product + datapath.sum_bits * sum(significands),
+        "scale_multiply" if unsigned else "scale_multiply_signed": product + datapath.sum_bits * sum(significands),
     }
 
 
@@ -117,7 +120,9 @@ def _accumulator_counts(datapath: Datapath, a: _Side, w: _Side) -> dict[str, flo
         counts["saturate"] = accumulator.bits * (accumulator.overflow == "saturate")
     elif isinstance(accumulator, FixedAccumulator):
         counts["fixed"] = accumulator.bits
-        counts["fixed_shift"] = (accumulator.bits + datapath.scaled_sum_bits) * math.log2(accumulator.bits)
+        # The sum may stand anywhere from below the register to its top.
+        counts["fixed_shift"] = accumulator.bits * math.log2(accumulator.bits)
+        counts["fixed_shift_sum"] = datapath.scaled_sum_bits * math.log2(accumulator.bits)
     elif isinstance(accumulator, AlignedAccumulator):
         counts["aligned"] = accumulator.bits + datapath.accumulator_exponent_bits
         counts["aligned_shift"] = accumulator.bits * math.log2(accumulator.bits)
