@@ -70,6 +70,11 @@ def _explanation(table: DensityTable) -> Iterator[str]:
     yield f"LUT: {table.default_flow} flow, {table.flows[table.default_flow]}. No ratio mixes two flows."
     if table.default_library is not None:
         yield f"Area: {table.default_library}, {table.libraries[table.default_library]}."
+    if any(row.energy_fj for row in table.rows):
+        yield (
+            "Energy: those cells simulated with their delays, glitches included, no wires, on MiniLM's weights and "
+            "activations; only what `densimeter rtl power` has put on record."
+        )
     yield f"Synthesis: {table.tool}. QSNR: {table.workload}."
     yield "Elements: smN sign-magnitude integer, intN two's complement, eXmY float, logN logarithm."
     if any(row.published for row in table.rows):
