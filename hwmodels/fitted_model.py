@@ -2,7 +2,8 @@
 
 The constants of a target are the non-negative least squares of relative errors over three quarters of the
 characterisation grid. The last quarter, chosen by a hash of each unit's name, is held out: the band is its 95th
-percentile of relative errors. `fitted_model.json` holds constants, errors and ranges; `densimeter rtl characterize
+percentile of relative errors. Gates that always come together share one constant between them, so the model answers for
+whole units, not for their parts. `fitted_model.json` holds constants, errors and ranges; `densimeter rtl characterize
 --record` makes it anew, and a test holds it to the records.
 """
 
@@ -21,22 +22,17 @@ from scipy.optimize import nnls
 
 from densimeter.formats import Datapath
 from densimeter.formats.errors import ConfigError, ModelRangeError, nearest
-from densimeter.hwmodels.gate_counts import PARTS, gate_counts
+from densimeter.hwmodels.gate_counts import KINDS, gate_counts
 
 FILE = "fitted_model.json"
-KINDS = tuple(kind for kinds in PARTS.values() for kind in kinds)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A modelled figure of a whole unit, LUTs or um2: its value, and the band that 95 % of held-out units kept to.
-
-    `parts` divides the value among the parts of `gate_counts.PARTS`.
-    """
+    """A modelled figure of a whole unit, LUTs or um2: its value, and the band that 95 % of held-out units kept to."""
 
     value: float
     relative_band: float
-    parts: Mapping[str, float]
 
     @property
     def low(self) -> float:
@@ -76,8 +72,8 @@ class FittedModel:
         """The unit's cost; ModelRangeError where the grid has no unit like it, for the model does not extrapolate."""
         counts = gate_counts(datapath)
         self._check(datapath, counts)
-        parts = {part: sum(self.constants[k] * counts[k] for k in kinds) for part, kinds in PARTS.items()}
-        return Estimate(sum(parts.values()), self.held_out.percentile_95, parts)
+        value = sum(self.constants[kind] * counts[kind] for kind in KINDS)
+        return Estimate(value, self.held_out.percentile_95)
 
     def _check(self, datapath: Datapath, counts: Mapping[str, float]) -> None:
         unit = f"{datapath.activation.name} x {datapath.weight.name}, {datapath.lanes} lanes, {datapath.accumulator}"

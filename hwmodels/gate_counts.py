@@ -22,28 +22,17 @@ from densimeter.formats import (
     LogElement,
 )
 
-PARTS = {
-    "decoders": ("float_decode", "negate"),
-    "multipliers": ("multiply", "multiply_rows", "look_up"),
-    "alignment": ("align", "align_exponent"),
-    "tree": ("tree_signed", "tree_sign_magnitude", "resolve"),
-    "scale": ("scale_add", "scale_multiply", "scale_multiply_signed"),
-    "rounding": ("round", "round_normalize", "round_exponent"),
-    "accumulator": (
-        "add_int",
-        "saturate",
-        "fixed",
-        "fixed_shift",
-        "fixed_shift_sum",
-        "aligned",
-        "aligned_shift",
-        "fp32",
-        "fp32_flushing",
-        "specials",
-    ),
-    "registers": ("register",),
-}
-"""The kinds of gates, by the part of the unit that they belong to."""
+KINDS = (
+    *("float_decode", "negate"),
+    *("multiply", "multiply_rows", "look_up"),
+    *("align", "align_exponent"),
+    *("tree_signed", "tree_sign_magnitude", "resolve"),
+    *("scale_add", "scale_multiply", "scale_multiply_signed"),
+    *("round", "round_normalize", "round_exponent"),
+    *("add_int", "saturate", "fixed", "fixed_shift", "fixed_shift_sum", "aligned", "aligned_shift"),
+    *("fp32", "fp32_flushing", "specials", "register"),
+)
+"""The kinds of gates, from the operands to the register."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +46,8 @@ class _Side:
 
 
 def gate_counts(datapath: Datapath) -> Mapping[str, float]:
-    """The count of every kind of gate in `PARTS`, by name, of the whole unit: all its lanes and its register."""
-    counts = dict.fromkeys((kind for kinds in PARTS.values() for kind in kinds), 0.0)
+    """The count of every kind of gate in `KINDS`, by name, of the whole unit: all its lanes and its register."""
+    counts = dict.fromkeys(KINDS, 0.0)
     both_signed = all(_is_signed_integer(f) for f in datapath.operands)
     a, w = (_side(f, both_signed) for f in datapath.operands)
     counts |= _lane_counts(datapath, a, w, both_signed)

@@ -114,7 +114,7 @@ def run_synth(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Synthesise again what is on record.")] = False,
     breakdown: Annotated[
-        bool, typer.Option("--breakdown", help="Also show the unit's parts, and the model's.")
+        bool, typer.Option("--breakdown", help="Also show what the unit's parts take, and the model's answer.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -146,15 +146,14 @@ def run_synth(
 
 
 def _show_parts(breakdowns: "list[dict[str, Any]]", lanes: int) -> None:
-    """What each part takes, per MAC: measured, and as the cost model has it."""
+    """What each part takes, per MAC, and what the cost model says of the whole."""
     for breakdown in breakdowns:
         measured, modelled = breakdown["measured"], breakdown["modelled"]
         target, flow = breakdown["target"], breakdown["flow"]
-        table = plain_table(f"parts per MAC, {target}, flow {flow}", "part", ">measured", ">share", ">modelled")
+        table = plain_table(f"parts per MAC, {target}, flow {flow}", "part", ">measured", ">share")
         total = sum(measured.values())
         for part, cost in sorted(measured.items(), key=lambda item: -item[1]):
-            model = f"{modelled['parts'][part] / lanes:.2f}" if modelled and part in modelled["parts"] else ""
-            table.add_row(part, f"{cost / lanes:.2f}", f"{cost / total:.0%}", model)
+            table.add_row(part, f"{cost / lanes:.2f}", f"{cost / total:.0%}")
         console.print(table)
         if modelled:
             console.print(

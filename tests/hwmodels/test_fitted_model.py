@@ -7,7 +7,7 @@ from densimeter.formats.errors import ConfigError, ModelRangeError
 from densimeter.hwmodels.characterization.grid import grid
 from densimeter.hwmodels.characterization.store import Store
 from densimeter.hwmodels.fitted_model import document, estimate, fit, fitted_models, is_held_out
-from densimeter.hwmodels.gate_counts import PARTS, gate_counts
+from densimeter.hwmodels.gate_counts import gate_counts
 from densimeter.simulator.characterization import fit_models, grid_jobs
 
 TARGETS = ("xc7", "nangate45")
@@ -51,11 +51,14 @@ def test_errors_on_held_out_units(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_estimate_is_the_sum_of_its_parts_within_its_band(target: str) -> None:
-    model = estimate(_unit("bfp6", 8, "fp32"), target)
-    assert sum(model.parts.values()) == pytest.approx(model.value)
-    assert set(model.parts) == set(PARTS)
-    assert model.low < model.value < model.high
+def test_an_estimate_stands_in_its_band(target: str) -> None:
+    unit = _unit("bfp6", 8, "fp32")
+    model, constants = estimate(unit, target), fitted_models()[target].constants
+    assert model.value == pytest.approx(sum(constants[kind] * count for kind, count in gate_counts(unit).items()))
+    assert (model.low, model.high) == pytest.approx(
+        (model.value * (1 - model.relative_band), model.value * (1 + model.relative_band))
+    )
+    assert model.relative_band == fitted_models()[target].held_out.percentile_95
 
 
 @pytest.mark.parametrize("target", TARGETS)
