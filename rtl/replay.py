@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densimeter.formats.errors import ConfigError, ToolError
+from densimeter.rtl.icarus import check_icarus
 from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.ports import Port
 from densimeter.rtl.syntax import associations
@@ -38,6 +39,7 @@ def replay(module: EmittedModule, ports: Sequence[Port], words: Mapping[str, Seq
     """
     inputs = [port for port in ports if port.direction == "input" and port.name != "clk"]
     outputs = [port for port in ports if port.direction == "output"]
+    check_icarus()
     cycles = _cycles(inputs, words)
     with tempfile.TemporaryDirectory(prefix="densimeter-") as name:
         folder = Path(name)
@@ -103,10 +105,6 @@ endmodule
 def _run(command: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S)
-    except FileNotFoundError:
-        raise ToolError(
-            f"{command[0]} was not found on PATH; install Icarus Verilog 11 or newer: apt install iverilog"
-        ) from None
     except subprocess.TimeoutExpired:
         raise ToolError(f"{command[0]} did not end within {_TIMEOUT_S} s and was stopped") from None
     if done.returncode:

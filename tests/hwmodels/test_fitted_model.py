@@ -1,12 +1,14 @@
 """The cost model: its constants follow from the records, its errors are small, and it keeps to its range."""
 
+from pathlib import Path
+
 import pytest
 
 import densimeter.formats as F
 from densimeter.formats.errors import ConfigError, ModelRangeError
 from densimeter.hwmodels.characterization.grid import grid
 from densimeter.hwmodels.characterization.store import Store
-from densimeter.hwmodels.fitted_model import document, estimate, fit, fitted_models, is_held_out
+from densimeter.hwmodels.fitted_model import estimate, fit, fitted_models, is_held_out
 from densimeter.hwmodels.gate_counts import gate_counts
 from densimeter.simulator.characterization import fit_models, grid_jobs
 
@@ -37,9 +39,12 @@ def test_the_model_is_the_fit_of_the_records() -> None:
         assert model.held_out.percentile_95 == pytest.approx(fresh[target].held_out.percentile_95, abs=1e-3)
 
 
-def test_the_file_says_what_was_fitted() -> None:
-    models = list(fitted_models().values())
-    assert '"about": "Made by `densimeter rtl characterize --record`' in document(models)
+def test_the_readme_tells_the_errors_of_today() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    luts, area = (fitted_models()[target].held_out for target in TARGETS)
+    assert f"a grid of {len(grid().units)}\n" in readme
+    assert f"median error is {luts.median:.1%} in LUTs and {area.median:.1%} in area".replace("%", " %") in readme
+    assert f"within {luts.percentile_95:.1%} and {area.percentile_95:.1%} for 95".replace("%", " %") in readme
 
 
 @pytest.mark.parametrize("target", TARGETS)
