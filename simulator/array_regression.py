@@ -1,18 +1,27 @@
 """Holding a systolic array's Verilog to the kernels: a whole matrix product, fold by fold, its results and its cycles.
 
-Folds follow one another without overlap, as the closed form of `hwmodels.systolic` counts them. Every result must equal
-the kernel's register and appear in the very cycle that the closed form names, and at no other time may one appear.
+Folds follow one another as the closed form of `hwmodels.systolic` counts them: without overlap, or double-buffered at
+the closest. Every result must equal the kernel's register and appear in the very cycle that the closed form names, and
+at no other time may one appear.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from densimeter.formats import ConfigError
-from densimeter.hwmodels.systolic import drain_cycles, fold, fold_cycles, gemm_cycles
+from densimeter.formats import ConfigError, Datapath, derive
+from densimeter.hwmodels.systolic import (
+    INPUT_STATIONARY,
+    Dataflow,
+    dataflow_index,
+    drain_cycles,
+    fold,
+    fold_distance,
+    gemm_cycles,
+)
 from densimeter.kernels import QuantizedTensor, Registers, accumulate_stream
 from densimeter.rtl.array import SystolicArray, array_ports, emit_array
 from densimeter.rtl.ports import Port
@@ -48,6 +57,41 @@ class _Result(NamedTuple):
     register: int
     invalid: bool
     place: tuple[int, int]
+
+
+def compare_product(
+    datapath: Datapath,
+    rows: int,
+    cols: int,
+    dataflow: Dataflow,
+    activation: QuantizedTensor,
+    weight: QuantizedTensor,
+    *,
+    double_buffered: bool = False,
+    stall_share: float = 0.0,
+    seed: int = 0,
+) -> ArrayRegression:
+    """Multiply activation [m, k] by weight [n, k] in any dataflow; raises as `compare_array` does.
+
+    An input-stationary array is a weight-stationary one with exchanged operands, which computes the transposed product.
+    """
+    if dataflow_index(dataflow) != INPUT_STATIONARY:
+        array = SystolicArray(datapath, rows, cols, dataflow, double_buffered)  # type: ignore[arg-type]
+        return compare_array(array, activation, weight, stall_share=stall_share, seed=seed)
+    exchanged = derive(datapath.weight, datapath.activation, datapath.lanes, datapath.accumulator)
+    array = SystolicArray(exchanged, rows, cols, "weight_stationary", double_buffered)
+    found = compare_array(array, weight, activation, stall_share=stall_share, seed=seed)
+    cycles = gemm_cycles(
+        m=activation.shape[0],
+        n=weight.shape[0],
+        k=activation.shape[1],
+        rows=rows,
+        cols=cols,
+        dataflow=dataflow,
+        lanes=datapath.lanes,
+        double_buffered=double_buffered,
+    )
+    return replace(found, closed_form_cycles=cycles, registers=found.registers.T)
 
 
 def compare_array(
@@ -101,10 +145,17 @@ class _Product:
             raise ConfigError(f"activation has k = {activation.shape[1]}, weight {weight.shape[1]}; they must be equal")
         self.array = array
         self.m, self.n = activation.shape[0], weight.shape[0]
-        shape = {"m": self.m, "n": self.n, "k": activation.shape[1], "rows": array.rows, "cols": array.cols}
+        shape: dict[str, Any] = {
+            "m": self.m,
+            "n": self.n,
+            "k": activation.shape[1],
+            "rows": array.rows,
+            "cols": array.cols,
+        }
         self.folding = fold(**shape, dataflow=array.dataflow, lanes=datapath.lanes)
-        self.closed_form_cycles = gemm_cycles(**shape, dataflow=array.dataflow, lanes=datapath.lanes)
-        self.closed_form_cycles += drain_cycles(rows=array.rows, dataflow=array.dataflow)
+        self.closed_form_cycles = gemm_cycles(
+            **shape, dataflow=array.dataflow, lanes=datapath.lanes, double_buffered=array.double_buffered
+        ) + drain_cycles(rows=array.rows, dataflow=array.dataflow)
         # Weight-stationary: rows hold groups of k. Output-stationary: rows hold m. Columns hold n in both.
         held = self.folding.row_folds * array.rows
         groups = held if array.weight_stationary else self.folding.steps
@@ -116,7 +167,13 @@ class _Product:
     def pitch(self) -> int:
         """Edges from one fold's first to the next one's."""
         array = self.array
-        return fold_cycles(steps=self.folding.steps, rows=array.rows, cols=array.cols, dataflow=array.dataflow)
+        return fold_distance(
+            steps=self.folding.steps,
+            rows=array.rows,
+            cols=array.cols,
+            dataflow=array.dataflow,
+            double_buffered=array.double_buffered,
+        )
 
     def _registers(self) -> Registers:
         """The kernel's registers after every group of every dot product: [rows of activation * n * groups]."""
@@ -148,7 +205,7 @@ class _Product:
 
     def words(self, lead: int) -> dict[str, list[int]]:
         """The words of each input port: `lead` edges to let the array come to rest, the folds, and the drain."""
-        edges = lead + self.folding.folds * self.pitch + 2 * self.array.rows
+        edges = lead + self.closed_form_cycles + self.array.rows
         words = {p.name: [0] * edges for p in array_ports(self.array) if p.direction == "input" and p.name != "clk"}
         words["en"] = [1] * edges
         for start, row_fold, col_fold in self._folds(lead):
@@ -181,10 +238,12 @@ class _Product:
             at = start + row
             words["take"][at] = 1
             self.activation.put(words, at, "activation", [(row, group) for group in groups])
-            before = [self._after(row, col, groups[0] - 1) for col in cols]
-            words["previous"][at] = _join((register for register, _ in before), bits)
-            if "previous_invalid" in words:
-                words["previous_invalid"][at] = _join((invalid for _, invalid in before), 1)
+            for j, col in enumerate(cols):
+                register, invalid = self._after(row, col, groups[0] - 1)
+                entered = at + j if self.array.double_buffered else at
+                words["previous"][entered] |= register << (j * bits)
+                if "previous_invalid" in words:
+                    words["previous_invalid"][entered] |= invalid << j
 
     def results(self, lead: int) -> Iterator[_Result]:
         """What must appear, sums of padding rows and columns included: they are results like any other."""

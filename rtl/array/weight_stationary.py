@@ -33,11 +33,8 @@ class WeightStationary(Wiring):
         ]
 
     def element(self, unit: str, unit_ports: Sequence[Port]) -> str:
-        a, w, r = self.activation_bits, self.operand_bits("weight"), self.datapath.register_bits
-        wired = self.operand_connections("activation", "from_left") | self.operand_connections("weight", "kept")
-        wired |= {"clk": "clk", "en": f"en & from_left[{a - 1}]"}
-        wired |= {"previous": f"sum_from_above[{r - 1}:0]", "previous_invalid": f"sum_from_above[{r}]"}
-        wired |= {"accumulator": f"sum_to_below[{r - 1}:0]", "invalid": f"sum_to_below[{r}]"}
+        a, w = self.activation_bits, self.operand_bits("weight")
+        wired = self.chained_unit_connections("kept") | {"en": f"en & from_left[{a - 1}]"}
         return f"""// take stands above the activations.
 reg {vector(a)} right;
 reg {vector(w)} kept;
@@ -70,11 +67,6 @@ assign weight_to_below = kept;
         element = f"{self.array.name}_element element (\n{associations(wired)}\n);"
         flag = self.datapath.has_invalid_flag
         partial = f"previous[i*{r} +: {r}]"
-        taken = f"right[({(rows - 1) * (cols + 1)} + j + 1)*{a} + {a - 1}]"
-        results = (
-            f"wire {vector(s)} result = sums[({rows * cols} + j)*{s} +: {s}];\n"
-            f"assign valid[j] = {taken};\n{self.outputs('result')}"
-        )
         return "\n".join(
             [
                 "// Steps and partial sums that have been skewed enter at the left and at the top.",
@@ -87,7 +79,7 @@ assign weight_to_below = kept;
                 f"assign sums[{cols * s - 1}:0] = top;",
                 each("i", rows, "enter", f"assign right[i*{(cols + 1) * a} +: {a}] = left[i*{a} +: {a}];"),
                 each("i", rows, "row", each("j", cols, "col", element)),
-                each("j", cols, "results", results),
+                each("j", cols, "results", self.bottom_results()),
                 f"wire unused_weights = &weights[{(rows + 1) * cols * w - 1}:{rows * cols * w}];",
                 "wire unused_right = &right;",
                 "",

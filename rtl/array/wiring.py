@@ -1,4 +1,4 @@
-"""What both dataflows share: the words that move through an array, and how they are skewed."""
+"""What all arrays share: the words that move through them, and how they are skewed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from densimeter.rtl.syntax import instance, vector
 
 @dataclass(frozen=True)
 class Wiring(ABC):
-    """What both dataflows share: the words that move, and how they are skewed."""
+    """What all arrays share: the words that move, and how they are skewed."""
 
     array: SystolicArray
 
@@ -50,6 +50,27 @@ class Wiring(ABC):
         text = f"assign accumulator[j*{bits} +: {bits}] = {word}[{bits - 1}:0];"
         return f"{text}\nassign invalid[j] = {word}[{bits}];" if self.datapath.has_invalid_flag else text
 
+    def chained_unit_connections(self, weight: str) -> dict[str, str]:
+        """Ports, all but `en`, of a unit that sums pass through from above to below; `weight` names its weights."""
+        r = self.datapath.register_bits
+        return {
+            "clk": "clk",
+            **self.operand_connections("activation", "from_left"),
+            **self.operand_connections("weight", weight),
+            "previous": f"sum_from_above[{r - 1}:0]",
+            "previous_invalid": f"sum_from_above[{r}]",
+            "accumulator": f"sum_to_below[{r - 1}:0]",
+            "invalid": f"sum_to_below[{r}]",
+        }
+
+    def bottom_results(self) -> str:
+        """Column j's outputs, where sums leave at the bottom with the step that `take` marks."""
+        rows, cols, a, s = self.array.rows, self.array.cols, self.activation_bits, self.sum_bits
+        return (
+            f"wire {vector(s)} result = sums[({rows * cols} + j)*{s} +: {s}];\n"
+            f"assign valid[j] = right[({(rows - 1) * (cols + 1)} + j + 1)*{a} + {a - 1}];\n{self.outputs('result')}"
+        )
+
     @staticmethod
     def skew(name: str, bits: int, word: str, count: int) -> str:
         """Wires `<name>`: the word of each row or column, delayed by its index."""
@@ -60,6 +81,11 @@ class Wiring(ABC):
             {"clk": "clk", "en": "en", "now": word, "later": f"{name}[i*{bits} +: {bits}]"},
         )
         return f"wire {vector(count * bits)} {name};\n" + each("i", count, f"skew_{name}", delay)
+
+    @property
+    @abstractmethod
+    def activation_bits(self) -> int:
+        """Width of the word that moves right: a step's activations and its control bits."""
 
     @abstractmethod
     def element_ports(self) -> list[Port]:
