@@ -1,4 +1,4 @@
-"""Emission: a datapath becomes one self-contained Verilog file, the same bytes for the same declaration.
+"""Emission: a datapath becomes one self-contained Verilog file, the same bytes for the same declaration and pipeline.
 
 The top module wires library modules together; every width it passes on comes from the datapath. The library modules it
 uses follow in the same text, so that the file needs nothing else.
@@ -9,25 +9,66 @@ import textwrap
 
 from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, FloatElement, Fp32Accumulator
 from densimeter.rtl.module import EmittedModule, assemble, describe_ports, module
-from densimeter.rtl.ports import ports
-from densimeter.rtl.unit import body
+from densimeter.rtl.pipeline import best_cuts, last_piece, pipelined
+from densimeter.rtl.ports import Port, ports
+from densimeter.rtl.unit import SPLITS, body, steps
 
 _LATENCY = "latency:     1 cycle: the register takes in the operands that stand at the rising edge with en=1"
 
 
-def emit(datapath: Datapath) -> EmittedModule:
-    """The Verilog of one multiply-accumulate unit."""
+def emit(datapath: Datapath, pipeline: int = 0) -> EmittedModule:
+    """The Verilog of one multiply-accumulate unit, with `pipeline` stages of registers ahead of its accumulator.
+
+    Raises ConfigError where the unit cannot be cut so often.
+    """
     name = module_name(datapath)
+    text, latency = body(datapath), [_LATENCY]
+    if pipeline:
+        name = f"{name}_p{pipeline}"
+        text, cuts = _pipelined(datapath, pipeline)
+        latency = _describe_pipeline(pipeline, cuts)
     header = [
         f"Multiply-accumulate unit {name}",
         "",
         *describe(datapath),
-        _LATENCY,
+        *latency,
         "",
         "ports (operands: lane 0 in the low bits):",
         *describe_ports(ports(datapath)),
     ]
-    return assemble(name, header, [module(name, ports(datapath), body(datapath))])
+    return assemble(name, header, [module(name, ports(datapath), text)])
+
+
+def emit_loop(datapath: Datapath) -> EmittedModule:
+    """The accumulator's own step as a module: what no pipeline divides, so that its period is the shortest of all."""
+    name = f"{module_name(datapath)}_loop"
+    inputs, text = last_piece(steps(datapath, SPLITS), _inputs(datapath))
+    declared = ports(datapath)
+    outputs = [port for port in declared if port.direction == "output"]
+    return assemble(name, [f"Accumulator of {name}"], [module(name, [declared[0], *inputs, *outputs], text)])
+
+
+def deepest_pipeline(datapath: Datapath) -> int:
+    """The most stages of registers that `emit` can put into the unit."""
+    return sum(bool(step.cut) for step in steps(datapath, SPLITS))
+
+
+def _pipelined(datapath: Datapath, pipeline: int) -> tuple[str, tuple[str, ...]]:
+    cuts = best_cuts(steps(datapath, SPLITS), pipeline)
+    return pipelined(steps(datapath, SPLITS & set(cuts)), _inputs(datapath), cuts), cuts
+
+
+def _inputs(datapath: Datapath) -> list[Port]:
+    return [port for port in ports(datapath) if port.direction == "input"]
+
+
+def _describe_pipeline(stages: int, cuts: tuple[str, ...]) -> list[str]:
+    edges = f"{stages + 1} cycles: a group taken in at a rising edge with en=1 is in the register {stages} edges later"
+    pipeline = (
+        f"pipeline:    registers after {', '.join(cuts)}; they never stop: en=0 sends a bubble through them. "
+        "The accumulator adds in one cycle, so its own step sets the shortest period"
+    )
+    return [f"latency:     {edges}", *textwrap.wrap(pipeline, 110, subsequent_indent=" " * 13)]
 
 
 def module_name(datapath: Datapath) -> str:

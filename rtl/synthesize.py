@@ -43,6 +43,9 @@ LUT_FLOWS = tuple(_LUT_MULTIPLIERS)
 CELL_FLOWS = tuple(_CELL_OPTIONS)
 # ABC's script in Yosys for a library without timing constraints, and then its report of the longest path.
 _ABC = "strash;&get,-n;&fraig,-x;&put;scorr;dc2;dretime;strash;&get,-n;&dch,-f;&nf;&put;stime,-p"
+# The same for a delay to be met: buffers for large fan-outs, gates made larger where paths are too long, then smaller
+# where there is time left. Yosys puts the delay where {D} stands.
+_TIMED_ABC = _ABC.replace("&nf;", "&nf,{D};").replace("stime,-p", "buffer,-c;topo;upsize,{D};dnsize,{D};stime,-p")
 
 # What each figure counts. An inverter takes a LUT on the chip.
 _LUT_COUNTS = {
@@ -73,9 +76,9 @@ class CellResult:
     """Standard cells: total area, and delays before layout.
 
     `logic_delay_ns` is ABC's longest path through the combinational cells, from any input or flip-flop to any output
-    or flip-flop, with the library's delay tables, loads of cell inputs only (no wires), no buffers inserted and no gate
-    resized. `register_delay_ns` is clock-to-output plus setup of the slowest flip-flop used, in the middle of its
-    tables; 0 where there is none.
+    or flip-flop, with the library's delay tables and loads of cell inputs only (no wires); buffers are inserted and
+    gates resized only where a delay was asked for. `register_delay_ns` is clock-to-output plus setup of the slowest
+    flip-flop used, in the middle of its tables; 0 where there is none.
     """
 
     area_um2: float
@@ -116,13 +119,14 @@ def lut_recipe(top: str, flow: Flow) -> Recipe:
     return Recipe(script, {name: (techmap / name).read_text() for name in re.findall(r"-map (\S+)", script)})
 
 
-def cell_recipe(top: str, flow: Flow) -> Recipe:
+def cell_recipe(top: str, flow: Flow, logic_delay_ns: float | None = None) -> Recipe:
     """How `synthesize_cells` runs Yosys for a module and a flow; the library is linked to as cells.lib."""
     _check(top, flow, CELL_FLOWS, "cells")
+    target, script = ("", _ABC) if logic_delay_ns is None else (f"-D {round(logic_delay_ns * 1000)} ", _TIMED_ABC)
     lines = [
         f"synth -flatten {_CELL_OPTIONS[flow]} -top {top}",
         "dfflibmap -liberty cells.lib",
-        f"abc -liberty cells.lib -script +{_ABC}",
+        f"abc {target}-liberty cells.lib -script +{script}",
         "opt_clean",
         "tee -q -o stat.json stat -json -liberty cells.lib",
     ]
@@ -140,13 +144,24 @@ def synthesize_luts(verilog: str, top: str, flow: Flow, timeout_s: float = 1800)
     return LutResult(**{figure: sum(cells.get(cell, 0) for cell in counted) for figure, counted in _LUT_COUNTS.items()})
 
 
-def synthesize_cells(verilog: str, top: str, flow: Flow, library: Library, timeout_s: float = 1800) -> CellResult:
+def synthesize_cells(
+    verilog: str,
+    top: str,
+    flow: Flow,
+    library: Library,
+    timeout_s: float = 1800,
+    *,
+    logic_delay_ns: float | None = None,
+) -> CellResult:
     """Area and delays of module `top` of the self-contained text `verilog` in standard cells.
+
+    With `logic_delay_ns`, gates are sized for that longest path, as small as it allows; the result says whether it was
+    reached.
 
     Raises `ConfigError` for an unknown flow, `ToolError` when pyosys or the library is missing, or Yosys fails or runs
     out of time.
     """
-    recipe = cell_recipe(top, flow)
+    recipe = cell_recipe(top, flow, logic_delay_ns)
     inputs: dict[str, str | Path] = {**recipe.files, "design.v": verilog, "cells.lib": library.file()}
     log, stat = yosys.run(recipe.script, inputs, "stat.json", timeout_s)
     cells = _cells(stat, library.cells, library.name)

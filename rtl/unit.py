@@ -1,10 +1,10 @@
-"""The body of a unit's top module: its stages from codes to register, each as Verilog text.
+"""The body of a unit's top module: its stages from codes to register, each as Verilog text, and where they may be cut.
 
 Stages hand these wires on: `negative`, `product` (per lane); `sum`, `sum_negative` (value: sum_negative ? -sum : sum);
 `scaled_sum`, `exponent_code`; for binary32 registers `group_negative`, `group_exponent`, `group_fraction`, `overflow`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from densimeter.formats import (
@@ -14,17 +14,33 @@ from densimeter.formats import (
     Fp32Accumulator,
     IntAccumulator,
 )
+from densimeter.rtl import levels
+from densimeter.rtl.lane_sum import PARTIAL_SUMS, LaneSum
 from densimeter.rtl.operand import Operand
+from densimeter.rtl.pipeline import Step, join
+from densimeter.rtl.rounding import COARSE, Rounding
 from densimeter.rtl.syntax import instance, vector, widened
 
 _SPECIALS: tuple[Literal["nan", "infinite", "zero"], ...] = ("nan", "infinite", "zero")
 
+TERM = "shifted sum"
+SPLITS = frozenset({PARTIAL_SUMS, COARSE, TERM})
+"""Cuts through an adder tree, a normaliser and a fixed-point accumulator, which stand in one piece if not cut."""
+
 
 def body(datapath: Datapath, *, chained: bool = False) -> str:
     """Every stage of the unit, in the order of the data; a chained one adds to `previous` instead of its register."""
+    return join(_unit(datapath, chained, None).steps())
+
+
+def steps(datapath: Datapath, splits: frozenset[str]) -> list[Step]:
+    """The unit in steps between which it may be cut, of `SPLITS` only at these."""
+    return _unit(datapath, False, splits).steps()
+
+
+def _unit(datapath: Datapath, chained: bool, splits: frozenset[str] | None) -> "_Unit":
     operands = Operand("activation", datapath.activation), Operand("weight", datapath.weight)
-    unit = _Unit(datapath, *operands, chained)
-    return "\n".join(f"// {title}\n{text.rstrip()}\n" for title, text in unit.stages() if text)
+    return _Unit(datapath, *operands, chained, splits)
 
 
 @dataclass(frozen=True)
@@ -33,16 +49,44 @@ class _Unit:
     activation: Operand
     weight: Operand
     chained: bool
+    splits: frozenset[str] | None
+    """Which of `SPLITS` a pipeline cuts; None for a unit without one."""
 
-    def stages(self) -> list[tuple[str, str]]:
-        """Title and text of each stage; the text is empty where the formats do not need it."""
-        multiplied = [("Decode and multiply.", self.lanes()), ("NaN and Inf.", self.specials())]
+    def steps(self) -> list[Step]:
+        """From codes to register; a step's text is empty where the formats do not need it."""
+        multiply = Step("Decode and multiply.", self.lanes(), self._multiply_levels)
+        specials = Step("NaN and Inf.", self.specials(), 0, cut="products")
+        multiplied = [multiply, specials]
         if self.rounds_product:
-            return [*multiplied, ("Round the product.", self.round_product()), ("Accumulate.", self.accumulate_fp32())]
-        scaled = [*multiplied, ("Add over the lanes.", self.sum()), ("Block scales.", self.scale())]
+            return [*multiplied, *self.round_product(), Step("Accumulate.", self.accumulate_fp32(), self._loop_levels)]
+        scales = Step("Block scales.", self.scale(), 0)
+        scaled = [*multiplied, *self.sum(), scales]
+        if self.splits is not None:
+            # Scales are decoded early, for their exponents' sum takes fewer registers than they.
+            scaled = [multiply, scales, specials, *self.sum()]
+        scaled[-1] = replace(scaled[-1], cut="sum")
         if isinstance(self.datapath.accumulator, Fp32Accumulator):
-            return [*scaled, ("Round the sum.", self.round_sum()), ("Accumulate.", self.accumulate_fp32())]
-        return [*scaled, ("Accumulate.", self.accumulate()), ("Remember NaN and Inf.", self.invalid_flag())]
+            return [*scaled, *self.round_sum(), Step("Accumulate.", self.accumulate_fp32(), self._loop_levels)]
+        return [*scaled, *self.accumulate(), Step("Remember NaN and Inf.", self.invalid_flag(), 0)]
+
+    @property
+    def _multiply_levels(self) -> float:
+        a, w = (o.significand_bits for o in self.operands)
+        aligned = 2 * max(o.exponent_bits for o in self.operands) if not self.rounds_product else 0
+        return levels.multiplier(a, w) + (aligned if not self.twos_complement else 0)
+
+    @property
+    def _loop_levels(self) -> float:
+        """Depth of the accumulator's addition."""
+        if isinstance(self.datapath.accumulator, Fp32Accumulator):
+            # Compare, align, add, normalise, round.
+            return 3 * levels.adder(28) + levels.shifter(5) + levels.normalizer(5)
+        return levels.adder(self.datapath.register_bits)
+
+    @property
+    def _shift_levels(self) -> float:
+        """Depth of what brings a sum to a fixed or aligned register's weight."""
+        return levels.adder(self.code_bits) + levels.shifter((self.datapath.register_bits - 1).bit_length())
 
     @property
     def operands(self) -> tuple[Operand, Operand]:
@@ -165,39 +209,38 @@ class _Unit:
         combine = instance("dm_specials", "specials", {"LANES": self.datapath.lanes}, connections)
         return f"wire nan, infinite, {sign};\n{combine}"
 
-    def round_product(self) -> str:
+    def round_product(self) -> list[Step]:
         """The product rounded to binary32."""
         bits = self.activation.significand_bits + self.weight.significand_bits
         normalized = all(operand.normalized for operand in self.operands)
-        return "wire group_negative = negative;\n" + self._convert(
-            bits,
+        rounding = Rounding(
+            magnitude="product",
+            bits=bits,
             leading_zeros=1 if normalized else bits - 1,
+            code="product_exponent",
+            code_bits=self.exponent_sum_bits,
             code_min=sum(operand.smallest_exponent for operand in self.operands),
             code_max=sum(operand.largest_exponent for operand in self.operands),
-            code_bits=self.exponent_sum_bits,
             offset=sum(operand.exponent_offset for operand in self.operands),
-            connections={"magnitude": "product", "exponent_code": "product_exponent"},
+            flush=self.flush,
         )
+        first, *rest = rounding.steps(cut=self._cut(COARSE))
+        text = "wire group_negative = negative;\n" + first.text
+        return [replace(first, title="Round the product.", text=text), *rest]
 
-    def sum(self) -> str:
-        """Add over the lanes."""
-        lanes, sum_bits = self.datapath.lanes, self.datapath.sum_bits
-        declared = f"wire signed {vector(sum_bits)} sum;\n"
-        if self.twos_complement:
-            parameters = {"LANES": lanes, "PRODUCT_BITS": self.datapath.product_bits + 1, "SUM_BITS": sum_bits}
-            return declared + instance("dm_sum_signed", "add_lanes", parameters, {"product": "product", "sum": "sum"})
+    @property
+    def lane_sum(self) -> LaneSum:
+        datapath = self.datapath
         # A binary32 register takes sign and magnitude anyway, so only the others need the sign resolved.
-        resolve = int(not isinstance(self.datapath.accumulator, Fp32Accumulator))
-        parameters = {
-            "LANES": lanes,
-            "MAGNITUDE_BITS": self.datapath.product_bits,
-            "SUM_BITS": sum_bits,
-            "RESOLVE": resolve,
-        }
-        sign = "unused_sum_negative" if resolve else "sum_negative"
-        connections = {"product_negative": "negative", "product": "product", "sum": "sum", "negative": sign}
-        declared += f"wire {sign};\n"
-        return declared + instance("dm_sum_sign_magnitude", "add_lanes", parameters, connections)
+        resolve = not isinstance(datapath.accumulator, Fp32Accumulator)
+        return LaneSum(datapath.lanes, datapath.product_bits, datapath.sum_bits, self.twos_complement, resolve)
+
+    def sum(self) -> list[Step]:
+        """Add over the lanes."""
+        return self.lane_sum.steps(cut=self._cut(PARTIAL_SUMS))
+
+    def _cut(self, place: str) -> bool:
+        return self.splits is not None and place in self.splits
 
     def scale(self) -> str:
         """`exponent_code` of the group, and the significand of its scales where they have one."""
@@ -219,52 +262,35 @@ class _Unit:
         scale = operand.format.scale
         return scale.element.significand_bits if isinstance(scale, FloatScale) else 0
 
-    def round_sum(self) -> str:
+    def round_sum(self) -> list[Step]:
         """The scaled sum rounded to binary32; a sum of zero is +0, but a single float product keeps its sign."""
         sum_bits, bits = self.datapath.sum_bits, self.datapath.scaled_sum_bits - 1
-        sign = "sum_below_zero" if self.twos_complement else "(sum_negative ^ sum_below_zero)"
+        signed = self.twos_complement or (self._cut(PARTIAL_SUMS) and self.lane_sum.can_be_cut)
+        sign = "sum_below_zero" if signed else "(sum_negative ^ sum_below_zero)"
         connections = {"code": "sum", "negative": "sum_below_zero", "significand": "sum_magnitude"}
         scaled = "scale_significand * " if self.float_scales else ""
-        return (
+        magnitude = (
             f"wire sum_below_zero;\nwire {vector(sum_bits)} sum_magnitude;\n"
             + instance("dm_decode_twos_complement", "magnitude_of_sum", {"BITS": sum_bits}, connections)
             + f"\nwire {vector(bits)} scaled_magnitude = {scaled}sum_magnitude[{sum_bits - 2}:0];\n"
-            + f"wire group_negative = {sign}{'' if self.datapath.float_mac else ' & |sum_magnitude'};\n"
-            + self._convert(
-                bits,
-                leading_zeros=max(bits - 1, 1),
-                code_min=len(self.float_scales),
-                code_max=self.datapath.largest_exponent_code,
-                code_bits=self.code_bits,
-                offset=self.datapath.exponent_offset,
-                connections={"magnitude": "scaled_magnitude", "exponent_code": "exponent_code"},
-            )
+            + f"wire group_negative = {sign}{'' if self.datapath.float_mac else ' & |sum_magnitude'};"
         )
-
-    def _convert(
-        self,
-        bits: int,
-        *,
-        leading_zeros: int,
-        code_min: int,
-        code_max: int,
-        code_bits: int,
-        offset: int,
-        connections: dict[str, str],
-    ) -> str:
-        parameters = {
-            "MAGNITUDE_BITS": bits,
-            "LEADING_ZEROS": leading_zeros,
-            "CODE_BITS": code_bits,
-            "CODE_MIN": code_min,
-            "CODE_MAX": code_max,
-            "EXPONENT_OFFSET": offset,
-            "FLUSH": self.flush,
-        }
-        fields = {"exponent": "group_exponent", "fraction": "group_fraction", "overflow": "overflow"}
-        return "wire [7:0] group_exponent;\nwire [22:0] group_fraction;\nwire overflow;\n" + instance(
-            "dm_fp32_convert", "convert", parameters, connections | fields
+        depth = levels.adder(sum_bits) + (levels.multiplier(sum_bits, bits - sum_bits + 1) if self.float_scales else 0)
+        rounding = Rounding(
+            magnitude="scaled_magnitude",
+            bits=bits,
+            leading_zeros=max(bits - 1, 1),
+            code="exponent_code",
+            code_bits=self.code_bits,
+            code_min=len(self.float_scales),
+            code_max=self.datapath.largest_exponent_code,
+            offset=self.datapath.exponent_offset,
+            flush=self.flush,
         )
+        return [
+            Step("Round the sum.", magnitude, depth, cut="magnitude"),
+            *rounding.steps(cut=self._cut(COARSE)),
+        ]
 
     @property
     def _register(self) -> dict[str, str]:
@@ -283,14 +309,27 @@ class _Unit:
         }
         return instance("dm_accumulate_fp32", "accumulate", {"FLUSH": self.flush}, connections)
 
-    def accumulate(self) -> str:
+    def accumulate(self) -> list[Step]:
         """A register of any kind but binary32."""
         accumulator = self.datapath.accumulator
         if isinstance(accumulator, IntAccumulator):
-            return self._accumulate_int(accumulator)
-        if isinstance(accumulator, FixedAccumulator):
-            return self._accumulate_fixed(accumulator)
-        return self._accumulate_aligned()
+            return [Step("Accumulate.", self._accumulate_int(accumulator), self._loop_levels)]
+        scaled = self._scaled_sum()
+        title = None if scaled else "Accumulate."
+        if not isinstance(accumulator, FixedAccumulator):
+            return [*scaled, Step(title, self._accumulate_aligned(), self._shift_levels + self._loop_levels)]
+        if self._cut(TERM):
+            shift = Step("Shift to the register's weight.", self._fixed_term(accumulator), self._shift_levels, cut=TERM)
+            return [*scaled, shift, Step("Accumulate.", self._accumulate_term(accumulator), self._loop_levels)]
+        return [*scaled, Step(title, self._accumulate_fixed(accumulator), self._shift_levels + self._loop_levels)]
+
+    def _scaled_sum(self) -> list[Step]:
+        """The sum times the significands of float scales, where there are any."""
+        if not self.float_scales:
+            return []
+        sum_bits, bits = self.datapath.sum_bits, self.datapath.scaled_sum_bits
+        text = f"wire signed {vector(bits)} scaled_sum = sum * $signed({{1'b0, scale_significand}});"
+        return [Step("Accumulate.", text, levels.multiplier(sum_bits, bits - sum_bits + 1), cut="scaled sum")]
 
     def _accumulate_int(self, accumulator: IntAccumulator) -> str:
         parameters = {
@@ -301,16 +340,32 @@ class _Unit:
         connections = {"valid": self._valid, "sum": "sum"}
         return instance("dm_accumulate_int", "accumulate", parameters, self._register | connections)
 
-    def _accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
-        parameters = {
+    def _fixed_parameters(self, accumulator: FixedAccumulator) -> dict[str, int]:
+        return {
             "SUM_BITS": self.datapath.scaled_sum_bits,
             "CODE_BITS": self.code_bits,
             "SHIFT_OFFSET": self.datapath.exponent_offset - accumulator.lsb_exponent,
             "ACCUMULATOR_BITS": accumulator.bits,
         }
-        return self._scaled_signed() + instance(
-            "dm_accumulate_fixed", "accumulate", parameters, self._scaled_connections()
+
+    def _accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
+        parameters = self._fixed_parameters(accumulator)
+        return instance("dm_accumulate_fixed", "accumulate", parameters, self._scaled_connections())
+
+    def _fixed_term(self, accumulator: FixedAccumulator) -> str:
+        connections = {"sum": self._final_sum, "exponent_code": "exponent_code"}
+        connections |= {"term": "term", "out_of_reach": "out_of_reach"}
+        return (
+            f"wire signed {vector(accumulator.bits + 1)} term;\nwire out_of_reach;\n"
+            f"wire term_below_zero = {self._final_sum}[{self.datapath.scaled_sum_bits - 1}];\n"
+            + instance("dm_fixed_term", "shift_sum", self._fixed_parameters(accumulator), connections)
         )
+
+    def _accumulate_term(self, accumulator: FixedAccumulator) -> str:
+        connections = {"valid": self._valid, "term": "term", "out_of_reach": "out_of_reach"}
+        connections |= {"below_zero": "term_below_zero"}
+        parameters = {"ACCUMULATOR_BITS": accumulator.bits}
+        return instance("dm_accumulate_term", "accumulate", parameters, self._register | connections)
 
     def _accumulate_aligned(self) -> str:
         parameters = {
@@ -319,20 +374,15 @@ class _Unit:
             "SIGNIFICAND_BITS": self.datapath.register_bits - self.datapath.accumulator_exponent_bits,
             "EXPONENT_BITS": self.datapath.accumulator_exponent_bits,
         }
-        return self._scaled_signed() + instance(
-            "dm_accumulate_aligned", "accumulate", parameters, self._scaled_connections()
-        )
-
-    def _scaled_signed(self) -> str:
-        if not self.float_scales:
-            return ""
-        bits = self.datapath.scaled_sum_bits
-        return f"wire signed {vector(bits)} scaled_sum = sum * $signed({{1'b0, scale_significand}});\n"
+        return instance("dm_accumulate_aligned", "accumulate", parameters, self._scaled_connections())
 
     def _scaled_connections(self) -> dict[str, str]:
-        scaled_sum = "scaled_sum" if self.float_scales else "sum"
-        connections = {"valid": self._valid, "sum": scaled_sum, "exponent_code": "exponent_code"}
+        connections = {"valid": self._valid, "sum": self._final_sum, "exponent_code": "exponent_code"}
         return self._register | connections
+
+    @property
+    def _final_sum(self) -> str:
+        return "scaled_sum" if self.float_scales else "sum"
 
     @property
     def _valid(self) -> str:

@@ -12,7 +12,7 @@ from densimeter.formats import Datapath
 from densimeter.hwmodels.mac import describe
 from densimeter.kernels import Registers, accumulate_stream
 from densimeter.rtl.emit import emit
-from densimeter.rtl.simulate import Design, Engine, SimulationResult, Stimulus, simulation
+from densimeter.rtl.simulate import Delay, Design, Engine, SimulationResult, Stimulus, simulation
 from densimeter.simulator.coverage import coverage
 from densimeter.simulator.stimulus import chunk_sizes, chunks, is_exhaustive
 
@@ -38,6 +38,7 @@ class Regression:
     exhaustive_pairs: bool
     result: SimulationResult
     coverage: dict[str, int]
+    pipeline: int = 0
 
     @property
     def passed(self) -> bool:
@@ -54,6 +55,7 @@ class Regression:
             **describe(self.datapath),
             "module": self.name,
             "engine": self.engine,
+            "pipeline": self.pipeline,
             "vectors_compared": self.result.vectors_compared,
             "mismatches": self.result.mismatches,
             "exhaustive_pairs": self.exhaustive_pairs,
@@ -68,22 +70,24 @@ def compare(
     random_vectors: int = 2000,
     seed: int = 0,
     engine: Engine = "cocotb",
+    pipeline: int = 0,
     own: tuple[str, Design] | None = None,
     watch: Watch = lambda parts, count: parts,
 ) -> Regression:
     """Simulate a unit's Verilog and compare its register with the kernel's after every clock edge.
 
+    pipeline: stages of registers in the generated unit, whose register is expected that many edges later.
     own: name and design of a module that stands for the generated unit. Streams of any length go through in chunks,
     each of which starts with a clear; the first mismatch's cycle counts from the start of the whole stream.
     """
-    unit = emit(datapath)
-    name, design = own or (unit.name, Design(unit.text, unit.name))
+    unit = emit(datapath, pipeline)
+    name, design = own or (unit.name, Design(unit.text, unit.name, delay=Delay(pipeline)))
     parts = _parts(datapath, design, engine, chunks(datapath, random_vectors, seed))
     total, hits = SimulationResult(0, 0, None), Counter[str]()
     for part in watch(parts, len(chunk_sizes(datapath, random_vectors))):
         total = _followed(total, part.result)
         hits.update(part.coverage)
-    return Regression(name, datapath, engine, is_exhaustive(datapath), total, dict(hits))
+    return Regression(name, datapath, engine, is_exhaustive(datapath), total, dict(hits), pipeline)
 
 
 def _parts(datapath: Datapath, design: Design, engine: Engine, stream: Iterable[Stimulus]) -> Iterator[Part]:

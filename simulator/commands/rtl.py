@@ -25,9 +25,15 @@ Lanes = Annotated[int | None, typer.Option("--lanes", "-l", help="Products per c
 AccumulatorName = Annotated[
     str, typer.Option("--accumulator", "-c", help="int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz.")
 ]
+Pipeline = Annotated[
+    int, typer.Option(min=0, help="Stages of registers ahead of the accumulator; each is a cycle of latency.")
+]
 Rows = Annotated[int | None, typer.Option(help="Rows of a systolic array of units.")]
 Cols = Annotated[int | None, typer.Option(help="Columns of a systolic array of units.")]
 DataflowName = Annotated[str, typer.Option(help="Of the array: output_stationary or weight_stationary.")]
+DoubleBuffered = Annotated[
+    bool, typer.Option("--double-buffered", help="A second register an element: folds follow without a gap.")
+]
 
 
 def unit_of(activation: str, weight: str | None, lanes: int | None, accumulator: str) -> Datapath:
@@ -50,6 +56,7 @@ def run_test(
     weight: Weight = None,
     lanes: Lanes = None,
     accumulator: AccumulatorName = "fp32",
+    pipeline: Pipeline = 0,
     vectors: Annotated[int, typer.Option(min=1, help="Random groups, besides corners and exhaustive pairs.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the stimulus.")] = 0,
     engine: Annotated[
@@ -68,12 +75,15 @@ def run_test(
     datapath = unit_of(activation, weight, lanes, accumulator)
     if (dut is None) != (top is None) or (dut is None and (more or ports)):
         raise ConfigError("further files, --top and --ports go with --dut; expected --dut FILE --top NAME")
+    if pipeline and dut is not None:
+        raise ConfigError("--pipeline says how to generate a unit; of --dut, the port map says its latency")
     own = None if dut is None or top is None else (top, own_unit(datapath, [dut, *(more or [])], top, ports))
     regression = compare(
         datapath,
         random_vectors=vectors,
         seed=seed,
         engine=engine.value,
+        pipeline=pipeline,
         own=own,
         watch=lambda parts, count: track(parts, "simulating", count),
     )
@@ -109,6 +119,7 @@ def run_synth(
     weight: Weight = None,
     lanes: Lanes = None,
     accumulator: AccumulatorName = "fp32",
+    pipeline: Pipeline = 0,
     liberty: Annotated[
         list[str] | None, typer.Option("--liberty", help="A Liberty file, or nangate45 or osu018; may be repeated.")
     ] = None,
@@ -119,24 +130,28 @@ def run_synth(
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise the unit: 7-series LUTs in every flow, and cell area and period in the libraries found."""
-    from densimeter.hwmodels.mac import describe, jobs, run_jobs, unit_cost
-    from densimeter.rtl.emit import module_name
+    from densimeter.hwmodels.mac import CELL_FLOW, Job, describe, run_jobs, unit_cost
+    from densimeter.rtl.emit import emit
     from densimeter.rtl.liberty import find_library, known_libraries
     from densimeter.rtl.synthesize import LUT_FLOWS
     from densimeter.simulator.unit_parts import unit_parts
 
     datapath = unit_of(activation, weight, lanes, accumulator)
     chosen = [find_library(name) for name in liberty] if liberty else list(known_libraries())
-    planned = list(jobs(datapath, LUT_FLOWS, chosen))
+    module = emit(datapath, pipeline)
+    planned = [Job(datapath, module, flow, "xc7") for flow in LUT_FLOWS]
+    planned += [Job(datapath, module, CELL_FLOW, library) for library in chosen]
     found = {job: record for job, record in track(run_jobs(planned, fresh=fresh), "synthesis", len(planned)) if record}
     records = [found[job] for job in planned if job in found]
+    if breakdown and pipeline:
+        raise ConfigError("--breakdown is of the unit without a pipeline; leave out --pipeline")
     parts = unit_parts(datapath, chosen) if breakdown else []
     if as_json:
         figures = unit_cost(datapath.lanes, records).figures() | ({"parts": parts} if breakdown else {})
         print_json({**describe(datapath), **figures, "records": [asdict(record) for record in records]})
         return
     headings = ">LUT/MAC", ">carry4", ">flip-flops", ">area um2/MAC", ">GE/MAC", ">min period ns"
-    table = plain_table(f"{module_name(datapath)}, per MAC of {datapath.lanes}", "target", "flow", *headings, "tool")
+    table = plain_table(f"{module.name}, per MAC of {datapath.lanes}", "target", "flow", *headings, "tool")
     for record in records:
         table.add_row(
             record.identity.target, record.identity.flow, *_figures(record, datapath.lanes), record.identity.tool

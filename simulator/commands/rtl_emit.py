@@ -13,7 +13,9 @@ from densimeter.simulator.commands.rtl import (
     Activation,
     Cols,
     DataflowName,
+    DoubleBuffered,
     Lanes,
+    Pipeline,
     Rows,
     Weight,
     unit_of,
@@ -38,6 +40,7 @@ def rtl_emit(
     weight: Weight = None,
     lanes: Lanes = None,
     accumulator: AccumulatorName = "fp32",
+    pipeline: Pipeline = 0,
     part: Annotated[
         Part,
         typer.Option(
@@ -51,16 +54,26 @@ def rtl_emit(
     rows: Rows = None,
     cols: Cols = None,
     dataflow: DataflowName = "output_stationary",
+    double_buffered: DoubleBuffered = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for MODULE.v; default: print.")] = None,
 ) -> None:
     """Write a unit, an array or a converter as one self-contained Verilog file."""
     from densimeter.formats.files import write_text
+    from densimeter.rtl.emit import emit
 
     if (part is Part.ARRAY) != (rows is not None and cols is not None):
         raise ConfigError("--rows and --cols go with --part array, which needs both")
+    if double_buffered and part is not Part.ARRAY:
+        raise ConfigError("--double-buffered goes with --part array")
+    if pipeline and part is not Part.UNIT:
+        raise ConfigError("--pipeline goes with --part unit; arrays are made of single-cycle units")
     if floats is not None and part not in (Part.CONVERTER, Part.DEQUANTIZER):
         raise ConfigError("--floats goes with --part converter or --part dequantizer")
-    module = _emit(part, activation, weight, lanes, accumulator, floats or "float32", (rows, cols, dataflow))
+    if part is Part.UNIT:
+        module = emit(unit_of(activation, weight, lanes, accumulator), pipeline)
+    else:
+        shape = (rows, cols, dataflow, double_buffered)
+        module = _emit(part, activation, weight, lanes, accumulator, floats or "float32", shape)
     if output is None:
         typer.echo(module.text)
         return
@@ -76,11 +89,10 @@ def _emit(
     lanes: int | None,
     accumulator: str,
     floats: str,
-    size: tuple[int | None, int | None, str],
+    shape: tuple[int | None, int | None, str, bool],
 ) -> "EmittedModule":
     from densimeter.rtl.converter import emit_converter
     from densimeter.rtl.dequantizer import emit_dequantizer, emit_output_converter
-    from densimeter.rtl.emit import emit
 
     if part is Part.CONVERTER:
         return emit_converter(resolve(floats), resolve(activation), lanes)
@@ -89,9 +101,7 @@ def _emit(
     datapath = unit_of(activation, weight, lanes, accumulator)
     if part is Part.OUTPUT_CONVERTER:
         return emit_output_converter(datapath)
-    if part is Part.ARRAY:
-        from densimeter.rtl.array import SystolicArray, emit_array
+    from densimeter.rtl.array import SystolicArray, emit_array
 
-        rows, cols, dataflow = size
-        return emit_array(SystolicArray(datapath, rows or 0, cols or 0, dataflow))  # type: ignore[arg-type]
-    return emit(datapath)
+    rows, cols, dataflow, double_buffered = shape
+    return emit_array(SystolicArray(datapath, rows or 0, cols or 0, dataflow, double_buffered))  # type: ignore[arg-type]

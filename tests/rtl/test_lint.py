@@ -1,4 +1,4 @@
-"""Units of the default density table, arrays and converters are clean under the compilers' own warnings."""
+"""Units of the default density table, pipelines, arrays and converters are clean under the compilers' own warnings."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from densimeter.rtl.array.declaration import ArrayDataflow
 from densimeter.rtl.batch import find_verilator
 from densimeter.rtl.converter import emit_converter
 from densimeter.rtl.dequantizer import emit_dequantizer
-from densimeter.rtl.emit import emit
+from densimeter.rtl.emit import deepest_pipeline, emit, emit_loop
 from densimeter.rtl.module import EmittedModule
 from densimeter.simulator.schema.density import DensityConfig
 from densimeter.simulator.schema.document import parse, validate
@@ -29,12 +29,23 @@ DEQUANTIZERS = [emit_dequantizer(F.resolve(name), "float32", 2) for name in DEQU
 ARRAY_UNITS = (("int8", "int8", 1, "int32"), ("mxfp4", "mxfp8_e4m3", 16, "aligned40"), ("nvfp4", "nvfp4", 16, "fp32"))
 DATAFLOWS: tuple[ArrayDataflow, ...] = ("weight_stationary", "output_stationary")
 ARRAYS = [
-    emit_array(SystolicArray(F.derive(F.get(a), F.get(w), lanes, accumulator), rows, cols, dataflow))
+    emit_array(SystolicArray(F.derive(F.get(a), F.get(w), lanes, accumulator), rows, cols, dataflow, double_buffered))
     for a, w, lanes, accumulator in ARRAY_UNITS
     for rows, cols in ((1, 1), (3, 2))
     for dataflow in DATAFLOWS
+    for double_buffered in (False, True)
 ]
-MODULES = [*UNITS, *CONVERTERS, *DEQUANTIZERS, *ARRAYS]
+PIPELINED_UNITS = (
+    ("int8", 16, "int32"),
+    ("bfp6", 16, "fp32"),
+    ("mxfp8_e5m2", 8, "fixed48:-20"),
+    ("mxint8", 16, "aligned32"),
+    ("nvfp4", 16, "aligned32"),
+    ("float32", 1, "fp32"),
+)
+PIPELINED = [F.derive(F.get(name), F.get(name), lanes, accumulator) for name, lanes, accumulator in PIPELINED_UNITS]
+PIPELINES = [emit(unit, stages) for unit in PIPELINED for stages in (2, deepest_pipeline(unit))]
+MODULES = [*UNITS, *PIPELINES, *map(emit_loop, PIPELINED), *CONVERTERS, *DEQUANTIZERS, *ARRAYS]
 
 
 def _name(module: EmittedModule) -> str:
