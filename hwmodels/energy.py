@@ -1,11 +1,15 @@
-"""The energy of a multiply-accumulate unit: on record, or measured by gate-level simulation and then recorded."""
+"""The energy of a multiply-accumulate unit: on record, or measured by gate-level simulation and then recorded.
+
+Records are found by what a stimulus says of itself, so that looking one up needs none of its numbers.
+"""
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from densimeter.formats import Datapath
 from densimeter.formats.errors import ToolError
@@ -24,6 +28,19 @@ from densimeter.rtl.netlist import mapped_netlist
 from densimeter.rtl.power import PowerResult, energy, leakage_nw
 from densimeter.rtl.synthesize import Flow
 
+PRODUCTS = 384
+"""Products of an output of the shared stimulus: the hidden size of its model."""
+OUTPUTS = 8
+TOKENS = 256
+
+
+def shared_stimulus(outputs: int = OUTPUTS, seed: int = 0) -> str:
+    """The description of the stimulus behind the tables and the model: dot products of MiniLM's own numbers.
+
+    It leaves out the formats, which the unit's Verilog names.
+    """
+    return f"minilm-l6-v2, {TOKENS} tokens, {outputs} outputs of {PRODUCTS} products, seed {seed}, drawing 1"
+
 
 @dataclass(frozen=True)
 class StimulusRecipe:
@@ -31,10 +48,6 @@ class StimulusRecipe:
 
     description: str
     draw: Callable[[], Vectors]
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.description.encode()).hexdigest()
 
 
 def unit_energy(
@@ -51,29 +64,52 @@ def unit_energy(
     Raises `ConfigError` for a flow that cells do not have; `ToolError` where there is no record and a tool, the library
     or the stimulus is missing, or where the netlist's registers are not those that the stimulus expects.
     """
-    store = store or EnergyStore()
     module = emit(datapath)
-    identity = _identity(module, flow, library, stimulus)
+
+    def measured() -> PowerResult:
+        return measure(module.text, module.name, flow, library, stimulus.draw())
+
+    unit = {**describe(datapath), "stimulus": stimulus.description}
+    return energy_record(module, flow, library, unit, measured, fresh=fresh, store=store)
+
+
+def energy_record(
+    module: EmittedModule,
+    flow: Flow,
+    library: Library,
+    told: Mapping[str, str | int],
+    measured: Callable[[], PowerResult],
+    *,
+    fresh: bool = False,
+    store: EnergyStore | None = None,
+) -> EnergyRecord:
+    """The record of a circuit on the stimulus that `told` describes, or the one made of what is `measured` now."""
+    store = store or EnergyStore()
+    identity = energy_identity(module, flow, library, str(told["stimulus"]))
     known = None if fresh else store.lookup(identity.key)
     if known is not None:
         return known
     try:
-        result = measure(module.text, module.name, flow, library, stimulus.draw())
+        result = measured()
     except ToolError as error:
         raise ToolError(f"no energy record of {identity}, and {error}") from None
-    record = EnergyRecord(identity, {**describe(datapath), "stimulus": stimulus.description}, result)
+    record = EnergyRecord(identity, told, result)
     store.add(record)
     return record
 
 
-def recorded_energy(datapath: Datapath, library: Library, stimulus: StimulusRecipe) -> EnergyRecord | None:
-    """The unit's energy in the flow of the tables, where it is on record."""
-    return EnergyStore().lookup(_identity(emit(datapath), CELL_FLOW, library, stimulus).key)
+def recorded_energy(datapath: Datapath, library: Library, stimulus: str | None = None) -> EnergyRecord | None:
+    """The unit's energy in the flow of the tables, where it is on record; `stimulus` is a description, by default that
+    of `shared_stimulus`."""
+    identity = energy_identity(emit(datapath), CELL_FLOW, library, stimulus or shared_stimulus())
+    return EnergyStore().lookup(identity.key)
 
 
-def _identity(module: EmittedModule, flow: Flow, library: Library, stimulus: StimulusRecipe) -> EnergyIdentity:
+def energy_identity(module: EmittedModule, flow: Flow, library: Library, stimulus: str) -> EnergyIdentity:
+    """What the energy of a circuit is recorded under; `stimulus` is a description."""
     synthesis = identify(module.text, module.name, flow, library)
-    return EnergyIdentity(**dataclasses.asdict(synthesis), stimulus_sha256=stimulus.sha256)
+    stimulus_sha256 = hashlib.sha256(stimulus.encode()).hexdigest()
+    return EnergyIdentity(**dataclasses.asdict(synthesis), stimulus_sha256=stimulus_sha256)
 
 
 def measure(verilog: str, top: str, flow: Flow, library: Library, vectors: Vectors) -> PowerResult:
@@ -81,11 +117,28 @@ def measure(verilog: str, top: str, flow: Flow, library: Library, vectors: Vecto
 
     Raises `ToolError` where a tool or the library is missing or fails, or a register is not as expected.
     """
+    registers = zip(vectors.expected.tolist(), vectors.compared.tolist(), strict=True)
+    expected = [register if compared else None for register, compared in registers]
+    return measure_words(verilog, top, flow, library, vectors.words, {"accumulator": expected})
+
+
+def measure_words(
+    verilog: str,
+    top: str,
+    flow: Flow,
+    library: Library,
+    words: Mapping[str, NDArray[np.uint8]],
+    expected: Mapping[str, Sequence[int | None]],
+) -> PowerResult:
+    """`measure` with words, [cycles, bytes], of every input port but clk, and the words that output ports must show
+    after each cycle, None where anything will do."""
     circuit = annotate(mapped_netlist(verilog, top, flow, library), library)
-    simulated = simulate(circuit, vectors.words)
-    got = np.array(simulated.outputs["accumulator"], np.uint64)
-    if differing := np.flatnonzero((got != vectors.expected) & vectors.compared).tolist():
-        raise ToolError(f"the netlist of {top} holds a wrong register after cycle {differing[0]} of its stimulus")
+    simulated = simulate(circuit, words)
+    for port, shown in expected.items():
+        pairs = enumerate(zip(simulated.outputs[port], shown, strict=True))
+        differing = next((cycle for cycle, (got, wanted) in pairs if wanted is not None and got != wanted), None)
+        if differing is not None:
+            raise ToolError(f"the netlist of {top} holds a wrong register ({port}) after cycle {differing}")
     settled = without_glitches(circuit, simulated.settled)
     return PowerResult(
         delayed=energy(circuit, simulated.activity, library.voltage_v),

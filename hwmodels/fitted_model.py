@@ -1,19 +1,20 @@
-"""What a unit that was never synthesised should cost: gate counts times fitted constants, with an error band.
+"""What a unit that was never synthesised should cost: counts of its gates times fitted constants, with an error band.
 
-The constants of a target are the non-negative least squares of relative errors over three quarters of the
-characterisation grid. The last quarter, chosen by a hash of each unit's name, is held out: the band is its 95th
-percentile of relative errors. Gates that always come together share one constant between them, so the model answers for
-whole units, not for their parts. `fitted_model.json` holds constants, errors and ranges; `densimeter rtl characterize
---record` makes it anew, and a test holds it to the records.
+The constants of a model are the non-negative least squares of relative errors over three quarters of the characterised
+units. The last quarter, chosen by a hash of each unit's name, is held out: the band is its 95th percentile of relative
+errors. Size, energy and leakage are sums over gates, a clock period is one over the steps of the longest path. Gates
+that always come together share one constant between them, so the model answers for whole units, not for their parts.
+`fitted_model.json` holds constants, errors and ranges; `densimeter rtl characterize --record` makes it anew, and a test
+holds it to the records.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +23,31 @@ from scipy.optimize import nnls
 
 from densimeter.formats import Datapath
 from densimeter.formats.errors import ConfigError, ModelRangeError, nearest
-from densimeter.hwmodels.gate_counts import KINDS, gate_counts
+from densimeter.hwmodels.figure import Figure
+from densimeter.hwmodels.gate_counts import gate_counts, switching_counts
+from densimeter.hwmodels.path_steps import path_steps
 
 FILE = "fitted_model.json"
 
+Quantity = Literal["size", "energy_fj", "leakage_nw", "min_period_ns"]
+"""Of a whole unit. size: LUTs in xc7, um2 in a cell library; energy_fj: a cycle's, on the shared stimulus."""
 
-@dataclass(frozen=True)
-class Estimate:
-    """A modelled figure of a whole unit, LUTs or um2: its value, and the band that 95 % of held-out units kept to."""
+_COUNTERS: Mapping[Quantity, Callable[[Datapath], Mapping[str, float]]] = {
+    "size": gate_counts,
+    "energy_fj": switching_counts,
+    "leakage_nw": gate_counts,
+    "min_period_ns": path_steps,
+}
+"""What the constants of a quantity are multiplied with."""
 
-    value: float
-    relative_band: float
-
-    @property
-    def low(self) -> float:
-        return self.value * (1 - self.relative_band)
-
-    @property
-    def high(self) -> float:
-        return self.value * (1 + self.relative_band)
+_MEASURE = "measure it with `densimeter rtl power` instead"
+_SYNTHESIZE = "synthesise it instead"
+_INSTEAD: Mapping[Quantity, str] = {
+    "size": _SYNTHESIZE,
+    "energy_fj": _MEASURE,
+    "leakage_nw": _MEASURE,
+    "min_period_ns": _SYNTHESIZE,
+}
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,13 @@ class Errors:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The model of one target: "xc7" (LUTs in the carry flow) or a cell library (um2 in the star flow).
+    """The model of one quantity in one target: "xc7" (the carry flow) or a cell library (the star flow).
 
-    ranges: for each family of units (see `family`), the smallest and largest count of each kind of gate in the grid.
+    ranges: for each family of units (see `family`), the smallest and largest count of each kind among those fitted to;
+    kinds that none of them has are left out.
     """
 
+    quantity: Quantity
     target: str
     flow: str
     tool: str
@@ -68,23 +77,24 @@ class FittedModel:
     held_out: Errors
     ranges: Mapping[str, Mapping[str, tuple[float, float]]]
 
-    def estimate(self, datapath: Datapath) -> Estimate:
-        """The unit's cost; ModelRangeError where the grid has no unit like it, for the model does not extrapolate."""
-        counts = gate_counts(datapath)
+    def estimate(self, datapath: Datapath) -> Figure:
+        """The unit's cost; ModelRangeError where the model was fitted to no unit like it: it does not extrapolate."""
+        counts = _COUNTERS[self.quantity](datapath)
         self._check(datapath, counts)
-        value = sum(self.constants[kind] * counts[kind] for kind in KINDS)
-        return Estimate(value, self.held_out.percentile_95)
+        value = sum(constant * counts[kind] for kind, constant in self.constants.items())
+        return Figure(value, self.held_out.percentile_95, "model")
 
     def _check(self, datapath: Datapath, counts: Mapping[str, float]) -> None:
         unit = f"{datapath.activation.name} x {datapath.weight.name}, {datapath.lanes} lanes, {datapath.accumulator}"
         known = family(datapath)
         if known not in self.ranges:
-            raise ModelRangeError(f"{unit}: no unit of the kind {known!r} was characterised; synthesise it instead")
-        for kind, (low, high) in self.ranges[known].items():
-            if not low <= counts[kind] <= high:
+            raise ModelRangeError(f"{unit}: no unit of the kind {known!r} was characterised; {_INSTEAD[self.quantity]}")
+        for kind, count in counts.items():
+            low, high = self.ranges[known].get(kind, (0.0, 0.0))
+            if not low <= count <= high:
                 raise ModelRangeError(
-                    f"{unit}: its count of {kind} is {counts[kind]:g}, outside the {low:g} to {high:g} of the units "
-                    "that were characterised; synthesise it instead"
+                    f"{unit}: its count of {kind} is {count:g}, outside the {low:g} to {high:g} of the units "
+                    f"that were characterised; {_INSTEAD[self.quantity]}"
                 )
 
 
@@ -95,39 +105,50 @@ def family(datapath: Datapath) -> str:
 
 
 @cache
-def fitted_models() -> Mapping[str, FittedModel]:
-    """The models that ship with the package, by target."""
+def fitted_models() -> Mapping[tuple[Quantity, str], FittedModel]:
+    """The models that ship with the package, by quantity and target."""
     text = resources.files("densimeter.hwmodels").joinpath(FILE).read_text(encoding="utf-8")
-    return {model.target: model for model in _MODELS.validate_python(json.loads(text)["models"])}
+    return {(model.quantity, model.target): model for model in _MODELS.validate_python(json.loads(text)["models"])}
 
 
-def estimate(datapath: Datapath, target: str) -> Estimate:
-    """The cost of a unit in LUTs ("xc7") or um2 (a cell library).
+def estimate(datapath: Datapath, target: str, quantity: Quantity = "size") -> Figure:
+    """The cost of a unit in "xc7" or a cell library; the unit of its value as `Quantity` says.
 
-    Raises ConfigError for a target without a model, ModelRangeError for a unit unlike those characterised.
+    Raises ConfigError for a target without such a model, ModelRangeError for a unit unlike those characterised.
     """
-    models = fitted_models()
+    models = {model.target: model for model in fitted_models().values() if model.quantity == quantity}
     if target not in models:
-        raise ConfigError(f"no cost model for {target!r}, expected {', '.join(models)}{nearest(target, models)}")
+        what = f"no cost model for {target!r}" if quantity == "size" else f"no model of {quantity} for {target!r}"
+        raise ConfigError(f"{what}, expected {', '.join(models)}{nearest(target, models)}")
     return models[target].estimate(datapath)
 
 
-def fit(target: str, flow: str, tool: str, units: Sequence[Datapath], costs: Sequence[float]) -> FittedModel:
-    """The model of a target from the costs of whole units, a quarter of them held out."""
-    counted = [gate_counts(unit) for unit in units]
-    counts = np.array([[each[kind] for kind in KINDS] for each in counted])
-    measured = np.asarray(costs, dtype=float)
+def size_model(target: str, flow: str) -> FittedModel | None:
+    """The model of sizes in that target and flow, where there is one."""
+    model = fitted_models().get(("size", target))
+    return model if model is not None and model.flow == flow else None
+
+
+def fit(
+    quantity: Quantity, target: str, flow: str, tool: str, units: Sequence[Datapath], values: Sequence[float]
+) -> FittedModel:
+    """The model of a quantity in a target from its values for whole units, about a quarter of them held out."""
+    counted = [_COUNTERS[quantity](unit) for unit in units]
+    kinds = list(counted[0])
+    counts = np.array([[each[kind] for kind in kinds] for each in counted])
+    measured = np.asarray(values, dtype=float)
     held_out = np.array([is_held_out(unit) for unit in units])
     constants, _ = nnls(counts[~held_out] / measured[~held_out, None], np.ones(np.count_nonzero(~held_out)))
     errors = np.abs(counts @ constants / measured - 1)
     return FittedModel(
+        quantity=quantity,
         target=target,
         flow=flow,
         tool=tool,
-        constants={kind: round(float(value), 6) for kind, value in zip(KINDS, constants, strict=True)},
+        constants={kind: round(float(value), 6) for kind, value in zip(kinds, constants, strict=True)},
         fitted=_errors(errors[~held_out]),
         held_out=_errors(errors[held_out]),
-        ranges=_ranges(units, counted),
+        ranges=_ranges([(unit, each) for unit, each, held in zip(units, counted, held_out, strict=True) if not held]),
     )
 
 
@@ -150,15 +171,17 @@ def _errors(errors: NDArray[np.float64]) -> Errors:
 
 
 def _ranges(
-    units: Sequence[Datapath], counted: Sequence[Mapping[str, float]]
+    fitted: Iterable[tuple[Datapath, Mapping[str, float]]],
 ) -> dict[str, dict[str, tuple[float, float]]]:
     families: dict[str, list[Mapping[str, float]]] = {}
-    for unit, counts in zip(units, counted, strict=True):
+    for unit, counts in fitted:
         families.setdefault(family(unit), []).append(counts)
-    return {
-        name: {kind: (min(c[kind] for c in members), max(c[kind] for c in members)) for kind in KINDS}
-        for name, members in sorted(families.items())
-    }
+    return {name: _spans(members) for name, members in sorted(families.items())}
+
+
+def _spans(members: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    spans = {kind: (min(c[kind] for c in members), max(c[kind] for c in members)) for kind in members[0]}
+    return {kind: span for kind, span in spans.items() if span[1]}
 
 
 _MODELS = TypeAdapter(tuple[FittedModel, ...])

@@ -36,8 +36,8 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class _Side:
-    """One operand as the multiplier sees it."""
+class Side:
+    """One operand: what the multiplier sees of it, and the bits that a decoder takes apart or negates before."""
 
     significand_bits: int
     exponent_bits: int
@@ -48,17 +48,33 @@ class _Side:
 def gate_counts(datapath: Datapath) -> Mapping[str, float]:
     """The count of every kind of gate in `KINDS`, by name, of the whole unit: all its lanes and its register."""
     counts = dict.fromkeys(KINDS, 0.0)
-    both_signed = all(_is_signed_integer(f) for f in datapath.operands)
-    a, w = (_side(f, both_signed) for f in datapath.operands)
-    counts |= _lane_counts(datapath, a, w, both_signed)
+    a, w = sides(datapath)
+    counts |= _lane_counts(datapath, a, w)
     counts |= _scale_counts(datapath)
     counts |= _accumulator_counts(datapath, a, w)
     counts["register"] = datapath.register_bits + datapath.has_invalid_flag
     return {kind: float(count) for kind, count in counts.items()}
 
 
-def _lane_counts(datapath: Datapath, a: _Side, w: _Side, both_signed: bool) -> dict[str, float]:
-    lanes = datapath.lanes
+def switching_counts(datapath: Datapath) -> Mapping[str, float]:
+    """The counts behind a unit's dynamic energy: its gates, told apart by how often they switch on real numbers.
+
+    Two's complement operands near zero flip all of their bits with the sign, sign and magnitude do not: multipliers of
+    the former count by themselves. What the tree's levels bring at different times makes the rounding behind it glitch.
+    The bits of the narrower element say for which ones the energy is known: on fewer, most real numbers become zero.
+    """
+    counts = dict(gate_counts(datapath))
+    twos_complement = both_signed_integers(datapath)
+    for kind in ("multiply", "multiply_rows"):
+        counts[f"{kind}_signed"] = counts[kind] if twos_complement else 0.0
+        counts[kind] -= counts[f"{kind}_signed"]
+    counts["round_glitches"] = counts["round_exponent"] * math.log2(datapath.lanes)
+    counts["narrower_element_bits"] = float(min(fmt.element.bits for fmt in datapath.operands))
+    return counts
+
+
+def _lane_counts(datapath: Datapath, a: Side, w: Side) -> dict[str, float]:
+    lanes, both_signed = datapath.lanes, both_signed_integers(datapath)
     counts: dict[str, float] = {
         "float_decode": lanes * (a.float_bits + w.float_bits),
         "negate": lanes * (a.negate_bits + w.negate_bits),
@@ -101,7 +117,7 @@ def _scale_counts(datapath: Datapath) -> dict[str, float]:
     }
 
 
-def _accumulator_counts(datapath: Datapath, a: _Side, w: _Side) -> dict[str, float]:
+def _accumulator_counts(datapath: Datapath, a: Side, w: Side) -> dict[str, float]:
     accumulator = datapath.accumulator
     counts: dict[str, float] = {"specials": datapath.lanes * datapath.has_specials}
     if isinstance(accumulator, IntAccumulator):
@@ -124,16 +140,27 @@ def _accumulator_counts(datapath: Datapath, a: _Side, w: _Side) -> dict[str, flo
     return counts
 
 
+def both_signed_integers(datapath: Datapath) -> bool:
+    """Whether products are signed from the start; else signs and magnitudes go separate ways until the sum."""
+    return all(_is_signed_integer(fmt) for fmt in datapath.operands)
+
+
+def sides(datapath: Datapath) -> tuple[Side, Side]:
+    """The unit's two operands."""
+    both_signed = both_signed_integers(datapath)
+    return _side(datapath.activation, both_signed), _side(datapath.weight, both_signed)
+
+
 def _is_signed_integer(fmt: BlockFormat) -> bool:
     return isinstance(fmt.element, IntElement) and fmt.element.encoding in ("twos_complement", "offset")
 
 
-def _side(fmt: BlockFormat, both_signed: bool) -> _Side:
+def _side(fmt: BlockFormat, both_signed: bool) -> Side:
     element = fmt.element
     if both_signed:
-        return _Side(element.bits, 0, 0, 0)
+        return Side(element.bits, 0, 0, 0)
     if isinstance(element, FloatElement):
-        return _Side(element.significand_bits, element.exponent_bits, element.bits - 1, 0)
+        return Side(element.significand_bits, element.exponent_bits, element.bits - 1, 0)
     if isinstance(element, LogElement):
-        return _Side(1, element.exponent_bits, 0, 0)
-    return _Side(element.significand_bits, 0, 0, element.bits if _is_signed_integer(fmt) else 0)
+        return Side(1, element.exponent_bits, 0, 0)
+    return Side(element.significand_bits, 0, 0, element.bits if _is_signed_integer(fmt) else 0)

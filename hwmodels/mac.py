@@ -1,19 +1,23 @@
-"""What a multiply-accumulate unit costs: its Verilog's synthesis results, a flow and a cell library at a time."""
+"""What a multiply-accumulate unit costs: its Verilog's synthesis results, a flow and a cell library at a time, or what
+the cost model says where there can be none."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import Literal
 
-from densimeter.formats import Datapath
+from densimeter.formats import Datapath, ModelRangeError
 from densimeter.hwmodels.characterization.characterize import Target, characterize, identify
 from densimeter.hwmodels.characterization.record import Record
 from densimeter.hwmodels.characterization.store import Store
+from densimeter.hwmodels.figure import Figure
+from densimeter.hwmodels.fitted_model import Quantity, estimate, size_model
 from densimeter.rtl import yosys
 from densimeter.rtl.emit import emit
 from densimeter.rtl.liberty import Library
 from densimeter.rtl.module import EmittedModule
-from densimeter.rtl.synthesize import CellResult, Flow, LutResult
+from densimeter.rtl.synthesize import Flow, LutResult
 
 RECORDED_FLOWS: tuple[Flow, ...] = ("carry", "star", "booth")
 """The LUT flows whose results ship with the package for the units of the density table."""
@@ -23,32 +27,52 @@ CELL_FLOW: Flow = "star"
 
 @dataclass(frozen=True)
 class UnitCost:
-    """Synthesis results of one unit: LUTs by flow, standard cells by library name."""
+    """What one unit costs with all its lanes: LUTs by flow; cell area and shortest period by library name.
+
+    LUTs are 6-input LUTs of a 7-series FPGA, shift-register LUTs included, no DSP blocks. `tool` synthesised the unit,
+    or those that the model was fitted to.
+    """
 
     lanes: int
-    luts: Mapping[str, LutResult]
-    cells: Mapping[str, CellResult]
+    luts: Mapping[str, Figure]
+    area_um2: Mapping[str, Figure]
+    min_period_ns: Mapping[str, Figure]
+    flip_flops: int
     tool: str
 
+    @property
+    def source(self) -> Literal["synthesis", "model"]:
+        """What a row of a table calls its source: "model" where any figure is an estimate."""
+        figures = (*self.luts.values(), *self.area_um2.values(), *self.min_period_ns.values())
+        return "model" if any(figure.source == "model" for figure in figures) else "synthesis"
+
     def luts_per_mac(self, flow: str) -> float:
-        """6-input LUTs of a 7-series FPGA per product, shift-register LUTs included, no DSP blocks."""
-        result = self.luts[flow]
-        return (result.luts + result.shift_register_luts) / self.lanes
+        """6-input LUTs per product."""
+        return self.luts[flow].value / self.lanes
 
     def area_um2_per_mac(self, library: str) -> float:
-        return self.cells[library].area_um2 / self.lanes
+        return self.area_um2[library].value / self.lanes
 
     def figures(self) -> dict[str, dict[str, float]]:
         """All of them, keyed as result rows and --json name them."""
         return {
             "lut_per_mac_by_flow": {flow: self.luts_per_mac(flow) for flow in self.luts},
-            "area_um2_per_mac_by_library": {name: self.area_um2_per_mac(name) for name in self.cells},
-            "min_period_ns_by_library": {name: cells.min_period_ns for name, cells in self.cells.items()},
+            "area_um2_per_mac_by_library": {name: self.area_um2_per_mac(name) for name in self.area_um2},
+            "min_period_ns_by_library": {name: period.value for name, period in self.min_period_ns.items()},
         }
+
+    def bands(self) -> dict[str, dict[str, float]]:
+        """The relative bands of `figures`, keyed like them; 0 for what was synthesised."""
+        figures = {
+            "lut_per_mac_relative_band_by_flow": self.luts,
+            "area_um2_per_mac_relative_band_by_library": self.area_um2,
+            "min_period_ns_relative_band_by_library": self.min_period_ns,
+        }
+        return {key: {name: one.relative_band for name, one in by.items()} for key, by in figures.items()}
 
     @property
     def flip_flops_per_mac(self) -> float:
-        return next(iter(self.luts.values())).flip_flops / self.lanes
+        return self.flip_flops / self.lanes
 
 
 @dataclass(frozen=True)
@@ -61,20 +85,28 @@ class Job:
     target: Target
 
     @property
-    def can_synthesize(self) -> bool:
-        """False where the cell library is known by name but not installed: only a record can answer then."""
-        return not isinstance(self.target, Library) or self.target.path is not None
+    def lacks_library(self) -> bool:
+        """Whether the cell library is known by name but not installed: nothing can be synthesised then."""
+        return isinstance(self.target, Library) and self.target.path is None
+
+    @property
+    def target_name(self) -> str:
+        return self.target.name if isinstance(self.target, Library) else self.target
 
     def record(self, *, fresh: bool = False) -> Record | None:
         """The result, on record or synthesised now; None where neither can be for want of the cell library.
 
         Raises ToolError where a synthesis is needed and pyosys is missing or fails.
         """
-        if not self.can_synthesize:
-            return Store().lookup(self.key)
+        if self.lacks_library:
+            return self.on_record()
         name, text = self.module.name, self.module.text
         unit = describe(self.datapath)
         return characterize(text, name, self.flow, self.target, unit=unit, fresh=fresh)
+
+    def on_record(self) -> Record | None:
+        """The result, where it is on record; runs nothing."""
+        return Store().lookup(self.key)
 
     @property
     def key(self) -> str:
@@ -105,18 +137,52 @@ def run_jobs(planned: Sequence[Job], *, fresh: bool = False) -> Iterator[tuple[J
             raise
 
 
-def unit_cost(lanes: int, records: Iterable[Record | None]) -> UnitCost:
-    """The cost of a unit with these records; None stands for what could not be had."""
-    luts: dict[str, LutResult] = {}
-    cells: dict[str, CellResult] = {}
-    tool = ""
+def out_of_reach(planned: Iterable[Job]) -> list[Job]:
+    """The syntheses that are not on record and cannot be run here, for want of pyosys or of the cell library."""
+    no_tool = yosys.installed_version() is None
+    return [job for job in planned if (no_tool or job.lacks_library) and job.on_record() is None]
+
+
+def unit_cost(lanes: int, records: Iterable[Record | None], modelled: Iterable[Job] = ()) -> UnitCost:
+    """The cost of a unit with these records (None stands for what could not be had), and by the cost model in place of
+    the syntheses `modelled`, but for flows and libraries that have no model.
+
+    Raises ModelRangeError where the model does not answer for such a unit.
+    """
+    luts: dict[str, Figure] = {}
+    area: dict[str, Figure] = {}
+    period: dict[str, Figure] = {}
+    flip_flops, tool = 0, ""
     for record in filter(None, records):
-        tool = record.identity.tool
-        if isinstance(record.result, LutResult):
-            luts[record.identity.flow] = record.result
+        tool, result = record.identity.tool, record.result
+        flip_flops = result.flip_flops
+        if isinstance(result, LutResult):
+            luts[record.identity.flow] = Figure(result.luts + result.shift_register_luts, 0.0, "synthesis")
         else:
-            cells[record.identity.target] = record.result
-    return UnitCost(lanes, luts, cells, tool)
+            area[record.identity.target] = Figure(result.area_um2, 0.0, "synthesis")
+            period[record.identity.target] = Figure(result.min_period_ns, 0.0, "synthesis")
+    for job in modelled:
+        if (model := size_model(job.target_name, job.flow)) is None:
+            continue
+        tool = tool or model.tool
+        flip_flops = job.datapath.register_bits + job.datapath.has_invalid_flag
+        if job.target == "xc7":
+            luts[job.flow] = _estimate(job, "size")
+        else:
+            area[job.target_name] = _estimate(job, "size")
+            period[job.target_name] = _estimate(job, "min_period_ns")
+    return UnitCost(lanes, luts, area, period, flip_flops, tool)
+
+
+def _estimate(job: Job, quantity: Quantity) -> Figure:
+    try:
+        return estimate(job.datapath, job.target_name, quantity)
+    except ModelRangeError as error:
+        missing = "its library" if job.lacks_library else "pyosys"
+        raise ModelRangeError(
+            f"no record of {job.module.name}, flow {job.flow}, target {job.target_name}; it cannot be synthesised "
+            f"without {missing} (`densimeter doctor` says how to get it); and no model answers for {error}"
+        ) from None
 
 
 def describe(datapath: Datapath) -> dict[str, str | int]:

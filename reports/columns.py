@@ -7,7 +7,16 @@ from typing import Literal
 
 from densimeter.reports.row import TIMES, Cost, DensityRow, DensityTable, Published
 
-Value = str | float | Published | None
+
+@dataclass(frozen=True)
+class Estimate:
+    """A modelled figure and the share of it by which it may be off."""
+
+    value: float
+    relative_band: float
+
+
+Value = str | float | Estimate | Published | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ def text(value: Value) -> str:
             return "\N{EN DASH}"
         case str():
             return value
+        case Estimate():
+            return f"{text(value.value)} \N{PLUS-MINUS SIGN}{value.relative_band:.0%}"
         case Published():
             return f"{text(value.value)} {value.trust}"
         case math.inf:
@@ -92,7 +103,16 @@ def _paper(group: str, brief: str, rank: int, quantity: str) -> Column:
 
 
 def _clock(library: str, brief: str, rank: int) -> Column:
-    return Column(_library_group(library), "min. period, ns", brief, rank, lambda row: row.min_period_ns.get(library))
+    return Column(_library_group(library), "min. period, ns", brief, rank, lambda row: _period(row, library))
+
+
+def _period(row: DensityRow, library: str) -> Value:
+    value, band = row.min_period_ns.get(library), row.min_period_bands.get(library)
+    return Estimate(value, band) if value and band else value
+
+
+def _per_mac(cost: Cost) -> Value:
+    return Estimate(cost.per_mac, cost.relative_band) if cost.relative_band else cost.per_mac
 
 
 def _luts(flow: str, brief: str, ranks: tuple[int, ...], *paper: Column) -> list[Column]:
@@ -119,8 +139,8 @@ def _costs(
     paper: tuple[Column, ...],
 ) -> list[Column]:
     """Cost per MAC, ratio to float32, what was published about that, ratios to int8: as many as there are ranks."""
-    facts: list[tuple[str, str, Callable[[Cost], float | None]]] = [
-        (*per_mac, lambda cost: cost.per_mac),
+    facts: list[tuple[str, str, Callable[[Cost], Value]]] = [
+        (*per_mac, _per_mac),
         (f"{TIMES}float32", f"{brief} {TIMES}fp32", lambda cost: cost.vs_float32),
         (f"{TIMES}int8 MAC", f"{brief} {TIMES}int8 MAC", lambda cost: cost.vs_int8_mac),
         (f"{TIMES}int8 lane", f"{brief} {TIMES}int8 lane", lambda cost: cost.vs_int8_dot),
@@ -132,7 +152,5 @@ def _costs(
     return [*found[:2], *paper, *found[2:]]
 
 
-def _of(
-    cost: Callable[[DensityRow], Cost | None], fact: Callable[[Cost], float | None]
-) -> Callable[[DensityRow], Value]:
+def _of(cost: Callable[[DensityRow], Cost | None], fact: Callable[[Cost], Value]) -> Callable[[DensityRow], Value]:
     return lambda row: None if (found := cost(row)) is None else fact(found)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from densimeter.reports.columns import Column, columns, text
-from densimeter.reports.row import QUANTITIES, TRUST, DensityRow, DensityTable
+from densimeter.reports.row import ESTIMATES, QUANTITIES, TRUST, DensityRow, DensityTable
 
 _BY_NAME = re.compile(r"_by_(flow|library)$")
 _GROUP_GAP = 2
@@ -75,6 +75,8 @@ def _explanation(table: DensityTable) -> Iterator[str]:
             "Energy: those cells simulated with their delays, glitches included, no wires, on MiniLM's weights and "
             "activations; only what `densimeter rtl power` has put on record."
         )
+    if any(row.cost_source == "model" for row in table.rows):
+        yield ESTIMATES
     yield f"Synthesis: {table.tool}. QSNR: {table.workload}."
     yield "Elements: smN sign-magnitude integer, intN two's complement, eXmY float, logN logarithm."
     if any(row.published for row in table.rows):

@@ -22,6 +22,12 @@ TRUST: Mapping[Trust, str] = {
 }
 """What the trust letter of a published figure means, the most trusted first."""
 
+ESTIMATES = (
+    "Rows marked model could not be synthesised and are not on record: a model fitted to other units estimates their "
+    "costs. Of units held out of the fit, 19 of 20 came within the \N{PLUS-MINUS SIGN} share; it holds for ratios too."
+)
+"""What a table with modelled costs tells its reader."""
+
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 QUANTITIES: Mapping[str, str] = {
@@ -42,12 +48,23 @@ QUANTITIES: Mapping[str, str] = {
 class Cost:
     """A unit in one synthesis flow (LUTs) or cell library (um2, fJ): its cost per MAC, and how many times denser
     it is than each baseline *in the same flow or library*: a float32 MAC, an int8 MAC, a lane of an int8 dot.
+
+    relative_band: the share of it by which an estimated cost, and so its ratios, may be off; 0 where measured.
     """
 
     per_mac: float
+    relative_band: float = 0.0
     vs_float32: float | None = None
     vs_int8_mac: float | None = None
     vs_int8_dot: float | None = None
+
+    @property
+    def low(self) -> float:
+        return self.per_mac * (1 - self.relative_band)
+
+    @property
+    def high(self) -> float:
+        return self.per_mac * (1 + self.relative_band)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +88,7 @@ class Published:
 class DensityRow:
     """One (format, unit). `lut` is keyed by synthesis flow; areas, energies and periods by cell library.
 
+    cost_source is "model" where any of them is an estimate; `min_period_bands` are the relative bands of periods.
     QSNR is in dB of power on the table's workload: None where not measured, infinity where the format keeps it exactly.
     """
 
@@ -81,11 +99,12 @@ class DensityRow:
     area_um2: Mapping[str, Cost] = field(default_factory=dict)
     energy_fj: Mapping[str, Cost] = field(default_factory=dict)
     min_period_ns: Mapping[str, float] = field(default_factory=dict)
+    min_period_bands: Mapping[str, float] = field(default_factory=dict)
     flip_flops_per_mac: float | None = None
     qsnr_weights_db: float | None = None
     qsnr_activations_db: float | None = None
     published: tuple[Published, ...] = ()
-    cost_source: str = "synthesis"
+    cost_source: Literal["synthesis", "model"] = "synthesis"
 
     @property
     def unit(self) -> str:
@@ -132,6 +151,7 @@ class DensityRow:
             **_cost_record(self.area_um2, library, "area_um2_per_mac", "arithmetic_density_area", "by_library"),
             **_cost_record(self.energy_fj, library, "energy_fj_per_mac", "energy_density", "by_library"),
             "min_period_ns_by_library": dict(self.min_period_ns),
+            "min_period_ns_relative_band_by_library": dict(self.min_period_bands),
             "flip_flops_per_mac": self.flip_flops_per_mac,
             **_quality_record("qsnr_weights", self.qsnr_weights_db),
             **_quality_record("qsnr_activations", self.qsnr_activations_db),
@@ -204,10 +224,13 @@ def _cost_record(costs: Mapping[str, Cost], default: str | None, cost: str, dens
     chosen = costs.get(default) if default is not None else None
     return {
         cost: chosen and chosen.per_mac,
+        f"{cost}_low": chosen and chosen.low,
+        f"{cost}_high": chosen and chosen.high,
         density: chosen and chosen.vs_float32,
         f"{density}_vs_int8_mac": chosen and chosen.vs_int8_mac,
         f"{density}_vs_int8_dot": chosen and chosen.vs_int8_dot,
         f"{cost}_{by}": {name: one.per_mac for name, one in costs.items()},
+        f"{cost}_relative_band_{by}": {name: one.relative_band for name, one in costs.items()},
         f"{density}_{by}": {name: one.vs_float32 for name, one in costs.items()},
     }
 

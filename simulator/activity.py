@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import BlockFormat, Datapath
-from densimeter.hwmodels.energy import StimulusRecipe
+from densimeter.hwmodels.energy import OUTPUTS, PRODUCTS, TOKENS, StimulusRecipe, shared_stimulus
 from densimeter.kernels import quantize
 from densimeter.rtl.comparison import Delay, Vectors, vectors
 from densimeter.rtl.simulate import Stimulus
@@ -18,18 +18,10 @@ from densimeter.simulator.rtl_regression import expected_registers
 from densimeter.simulator.workloads import minilm
 from densimeter.simulator.workloads.tensors import Float32Array, Workload
 
-PRODUCTS = 384
-"""Products of an output: the model's hidden size."""
-OUTPUTS = 8
-_TOKENS = 256
-
 
 def recipe(datapath: Datapath, outputs: int = OUTPUTS, seed: int = 0) -> StimulusRecipe:
-    """The stimulus of `dot_products`, with the registers that the kernel expects of it, to be drawn when needed.
-
-    The description leaves out the formats, which the unit's Verilog names.
-    """
-    description = f"minilm-l6-v2, {_TOKENS} tokens, {outputs} outputs of {PRODUCTS} products, seed {seed}, drawing 1"
+    """The stimulus of `dot_products`, with the registers that the kernel expects of it, to be drawn when needed."""
+    description = shared_stimulus(outputs, seed)
     return StimulusRecipe(description, lambda: _vectors(datapath, dot_products(datapath, outputs, seed)))
 
 
@@ -39,7 +31,7 @@ def dot_products(datapath: Datapath, outputs: int = OUTPUTS, seed: int = 0) -> S
     Raises `ToolError` where the model is not installed.
     """
     rng = np.random.default_rng(seed)
-    pairs = _operands(_workload())
+    pairs = operand_pairs()
     parts = []
     for _ in range(outputs):
         activations, weights = pairs[rng.integers(len(pairs))]
@@ -66,11 +58,15 @@ def _vectors(datapath: Datapath, stimulus: Stimulus) -> Vectors:
 
 @lru_cache(maxsize=1)
 def _workload() -> Workload:
-    return minilm.load(_TOKENS)
+    return minilm.load(TOKENS)
 
 
-def _operands(workload: Workload) -> list[tuple[Float32Array, Float32Array]]:
-    """Activations [tokens, K] and weights [rows, K] of each product in the model whose K is the hidden size."""
+def operand_pairs() -> list[tuple[Float32Array, Float32Array]]:
+    """Activations [tokens, K] and weights [rows, K] of each product in the model whose K is the hidden size.
+
+    Raises `ToolError` where the model is not installed.
+    """
+    workload = _workload()
     inputs = {tensor.name: tensor.values for tensor in workload.having("activation")}
     found = []
     for tensor in workload.having("weight"):

@@ -1,21 +1,24 @@
 """The characterisation grid: run, and what it teaches the cost model."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from densimeter.formats import ConfigError
+from densimeter.formats import ConfigError, Datapath
 from densimeter.formats.files import write_text
 from densimeter.hwmodels import fitted_model
 from densimeter.hwmodels.characterization.grid import Grid, grid
 from densimeter.hwmodels.characterization.record import EnergyRecord, Record
 from densimeter.hwmodels.characterization.store import EnergyStore, Store
+from densimeter.hwmodels.conversion import conversion_energy
 from densimeter.hwmodels.energy import unit_energy
-from densimeter.hwmodels.fitted_model import FittedModel
+from densimeter.hwmodels.fitted_model import FittedModel, Quantity
 from densimeter.hwmodels.mac import Job, jobs
 from densimeter.rtl.liberty import find_library
-from densimeter.rtl.synthesize import LutResult
+from densimeter.rtl.synthesize import CellResult, LutResult
 from densimeter.simulator.activity import recipe
+from densimeter.simulator.conversion_activity import conversion_stream
 from densimeter.simulator.density import synthesis_jobs
 from densimeter.simulator.schema.density import DensityConfig
 
@@ -26,20 +29,43 @@ def grid_jobs(chosen: Grid) -> list[Job]:
     return [job for unit in chosen.units for job in jobs(unit, chosen.flows, libraries)]
 
 
-def fit_models(found: Mapping[Job, Record | None]) -> list[FittedModel]:
-    """A cost model of every target, LUTs and each library; ConfigError where a record is missing."""
-    targets: dict[str, list[tuple[Job, Record]]] = {}
+def fit_models(found: Mapping[Job, Record | None], energies: Iterable[EnergyRecord]) -> list[FittedModel]:
+    """The cost models: of LUTs, and for each library of area, shortest period, energy and leakage.
+
+    `energies` are those of the grid's energy units, in its order. Raises ConfigError where a record is missing.
+    """
+    targets: dict[str, list[tuple[Datapath, Record]]] = {}
     for job, record in found.items():
         if record is None:
             raise ConfigError(f"no record of {job.module.name}: its cell library is not installed")
-        targets.setdefault(record.identity.target, []).append((job, record))
-    return [_fit(target, members) for target, members in targets.items()]
+        targets.setdefault(record.identity.target, []).append((job.datapath, record))
+    measured: dict[str, list[tuple[Datapath, EnergyRecord]]] = {}
+    for unit, energy in zip(grid().energy_units, energies, strict=True):
+        measured.setdefault(energy.identity.target, []).append((unit, energy))
+    models = [model for members in targets.values() for model in _fit_synthesis(members)]
+    return models + [model for members in measured.values() for model in _fit_energy(members)]
 
 
-def _fit(target: str, members: list[tuple[Job, Record]]) -> FittedModel:
-    costs = [r.result.luts if isinstance(r.result, LutResult) else r.result.area_um2 for _, r in members]
+def _fit_synthesis(members: Sequence[tuple[Datapath, Record]]) -> Iterator[FittedModel]:
+    results = [record.result for _, record in members]
+    luts = [result.luts for result in results if isinstance(result, LutResult)]
+    cells = [result for result in results if isinstance(result, CellResult)]
+    yield _fit("size", members, luts or [result.area_um2 for result in cells])
+    if cells:
+        yield _fit("min_period_ns", members, [result.min_period_ns for result in cells])
+
+
+def _fit_energy(members: Sequence[tuple[Datapath, EnergyRecord]]) -> Iterator[FittedModel]:
+    yield _fit("energy_fj", members, [record.result.energy_fj for _, record in members])
+    yield _fit("leakage_nw", members, [record.result.leakage_nw for _, record in members])
+
+
+def _fit(
+    quantity: Quantity, members: Sequence[tuple[Datapath, Record | EnergyRecord]], values: Sequence[float]
+) -> FittedModel:
     identity = members[0][1].identity
-    return fitted_model.fit(target, identity.flow, identity.tool, [job.datapath for job, _ in members], costs)
+    units = [unit for unit, _ in members]
+    return fitted_model.fit(quantity, identity.target, identity.flow, identity.tool, units, values)
 
 
 def measure_energy(chosen: Grid, *, fresh: bool = False) -> Iterator[EnergyRecord]:
@@ -49,6 +75,20 @@ def measure_energy(chosen: Grid, *, fresh: bool = False) -> Iterator[EnergyRecor
             yield unit_energy(unit, library, recipe(unit), fresh=fresh)
 
 
+def synthesize_conversions(chosen: Grid, *, fresh: bool = False) -> Iterator[Record]:
+    """Each of the grid's converters in each library, on record or synthesised now."""
+    for library in map(find_library, chosen.libraries):
+        for conversion in chosen.conversions:
+            yield conversion.record(library, fresh=fresh)
+
+
+def measure_conversions(chosen: Grid, *, fresh: bool = False) -> Iterator[EnergyRecord]:
+    """The energy of each of the grid's energy converters in each library, on record or measured now."""
+    for library in map(find_library, chosen.libraries):
+        for conversion in chosen.energy_conversions:
+            yield conversion_energy(conversion, library, partial(conversion_stream, conversion), fresh=fresh)
+
+
 def keep_energy(records: Iterable[EnergyRecord]) -> None:
     """Make these energies, and no others, the ones that ship with the package."""
     EnergyStore().export(record.key for record in records)
@@ -56,15 +96,18 @@ def keep_energy(records: Iterable[EnergyRecord]) -> None:
 
 def keep_records(table: DensityConfig) -> None:
     """Make the results behind the density table and the grid, and no others, the ones that ship with the package."""
+    Store().export(shipped_keys(table))
+
+
+def shipped_keys(table: DensityConfig) -> set[str]:
+    """The addresses of the syntheses behind the density table and the grid."""
     libraries = [find_library(name) for name in table.libraries]
-    Store().export(job.key for job in _distinct([*synthesis_jobs(table, libraries), *grid_jobs(grid())]))
+    keys = {job.key for job in [*synthesis_jobs(table, libraries), *grid_jobs(grid())]}
+    of_grid = [find_library(name) for name in grid().libraries]
+    return keys | {conversion.key(library) for library in of_grid for conversion in grid().conversions}
 
 
 def keep_models(models: Iterable[FittedModel]) -> None:
     """Make these the models that ship with the package."""
     with resources.as_file(resources.files("densimeter.hwmodels").joinpath(fitted_model.FILE)) as file:
         write_text(Path(file), fitted_model.document(list(models)))
-
-
-def _distinct(planned: Iterable[Job]) -> list[Job]:
-    return list({job.key: job for job in planned}.values())

@@ -1,16 +1,17 @@
 """The density table: every unit of a configuration measured, its format tried on real numbers, its ratios taken."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from densimeter.formats import BlockFormat, Datapath
-from densimeter.hwmodels.characterization.record import Record
+from densimeter.formats import BlockFormat, ConfigError, Datapath, ModelRangeError
 from densimeter.hwmodels.energy import recorded_energy
-from densimeter.hwmodels.mac import Job, UnitCost, jobs, run_jobs, unit_cost
+from densimeter.hwmodels.figure import Figure
+from densimeter.hwmodels.fitted_model import estimate, size_model
+from densimeter.hwmodels.mac import Job, UnitCost, jobs, out_of_reach, run_jobs, unit_cost
 from densimeter.hwmodels.published import published_figures
 from densimeter.reports import Cost, DensityRow, DensityTable, Published
 from densimeter.rtl.liberty import Library, find_library
-from densimeter.simulator.activity import recipe
 from densimeter.simulator.findings import findings
 from densimeter.simulator.numerics import mean_qsnr_db
 from densimeter.simulator.schema.density import DensityConfig
@@ -41,7 +42,9 @@ class Track(Protocol):
 def density_table(config: DensityConfig, *, fresh: bool, track: Track) -> DensityTable:
     """Build the table; `fresh` synthesises everything anew.
 
-    Raises ToolError where a figure is neither on record nor can be synthesised here, or the workload is missing.
+    What is neither on record nor can be synthesised here the cost model estimates, and the row says so. Raises
+    ModelRangeError where it does not answer, ToolError where a baseline is missing or the headline's flow has no model,
+    or the workload is missing.
     """
     libraries = [find_library(name) for name in config.libraries]
     workload = load(config.workload_path) if config.workload_path else minilm.load(config.max_tokens)
@@ -50,10 +53,13 @@ def density_table(config: DensityConfig, *, fresh: bool, track: Track) -> Densit
     baselines = {name: costs[unit.datapath()] for name, unit in config.baselines}
     energies = Energies(config, libraries)
     rows = tuple(
-        _row(unit, costs[unit.datapath()], baselines, quality, energies.costs(unit.datapath()))
+        _row(unit, costs[unit.datapath()], baselines, quality, energies)
         for unit in track(config.units, "formats on real numbers", len(config.units))
     )
-    measured = {library.name: library for library in libraries if library.name in baselines["float32"].cells}
+    measured = {library.name: library for library in libraries if library.name in baselines["float32"].area_um2}
+    # Findings compare flows and libraries, so they are about rows that were synthesised in all of them.
+    every = set(config.flows), set(measured)
+    whole = [row for row in rows if row.cost_source == "synthesis" and (set(row.lut), set(row.area_um2)) == every]
     return DensityTable(
         rows=rows,
         baseline=_describe_baselines(config),
@@ -63,7 +69,7 @@ def density_table(config: DensityConfig, *, fresh: bool, track: Track) -> Densit
         default_library=next(iter(measured), None),
         tool=baselines["float32"].tool,
         workload=f"mean over the tensors of {workload.source}",
-        notes=tuple(findings(rows, config.flows[0])),
+        notes=tuple(findings(whole, config.flows[0])),
     )
 
 
@@ -75,12 +81,32 @@ def synthesis_jobs(config: DensityConfig, libraries: Iterable[Library]) -> list[
 
 
 def _costs(config: DensityConfig, libraries: Iterable[Library], fresh: bool, track: Track) -> dict[Datapath, UnitCost]:
+    """The cost of every unit: from records and syntheses, and by the cost model where there can be neither."""
     planned = synthesis_jobs(config, libraries)
-    found = dict(track(run_jobs(planned, fresh=fresh), "synthesis results", len(planned)))
-    records: dict[Datapath, list[Record | None]] = {}
+    forgone = set() if fresh else _forgone(config, planned)
+    possible = [job for job in planned if job not in forgone]
+    found = dict(track(run_jobs(possible, fresh=fresh), "synthesis results", len(possible)))
+    of_unit: dict[Datapath, list[Job]] = {}
     for job in planned:
-        records.setdefault(job.datapath, []).append(found[job])
-    return {datapath: unit_cost(datapath.lanes, found) for datapath, found in records.items()}
+        of_unit.setdefault(job.datapath, []).append(job)
+    return {
+        datapath: unit_cost(datapath.lanes, map(found.get, members), filter(forgone.__contains__, members))
+        for datapath, members in of_unit.items()
+    }
+
+
+def _forgone(config: DensityConfig, planned: Iterable[Job]) -> set[Job]:
+    """The syntheses out of reach here that the table can do without: an estimate takes the place of the headline's.
+
+    Those of the baselines are not among them, for every ratio rests on what was measured.
+    """
+    baselines = {unit.datapath() for _, unit in config.baselines}
+    return {
+        job
+        for job in out_of_reach(planned)
+        if job.datapath not in baselines
+        and ((job.target, job.flow) != ("xc7", config.flows[0]) or size_model(job.target_name, job.flow))
+    }
 
 
 class Quality:
@@ -103,34 +129,44 @@ class Energies:
 
     def __init__(self, config: DensityConfig, libraries: Iterable[Library]) -> None:
         self._libraries = list(libraries)
-        self._baselines = {name: self._on_record(unit.datapath()) for name, unit in config.baselines}
+        self._baselines = {name: self._per_mac(unit.datapath()) for name, unit in config.baselines}
 
-    def costs(self, datapath: Datapath) -> dict[str, Cost]:
-        """By library, beside the baselines where those are on record too."""
+    def costs(self, datapath: Datapath, *, model: bool) -> dict[str, Cost]:
+        """By library, beside the baselines where those are on record too. `model`: what is not on record is estimated,
+        where the model answers."""
+        found = self._on_record(datapath)
+        if model:
+            found = self._estimated(datapath) | found
         return {
-            library: _cost(energy, {n: b[library] for n, b in self._baselines.items() if library in b})
-            for library, energy in self._on_record(datapath).items()
+            library: _cost(fj, datapath.lanes, {n: b[library] for n, b in self._baselines.items() if library in b})
+            for library, fj in found.items()
         }
 
-    def _on_record(self, datapath: Datapath) -> dict[str, float]:
-        found = {library: recorded_energy(datapath, library, recipe(datapath)) for library in self._libraries}
-        return {library.name: record.result.energy_fj / datapath.lanes for library, record in found.items() if record}
+    def _per_mac(self, datapath: Datapath) -> dict[str, float]:
+        return {library: fj.value / datapath.lanes for library, fj in self._on_record(datapath).items()}
+
+    def _on_record(self, datapath: Datapath) -> dict[str, Figure]:
+        found = {library.name: recorded_energy(datapath, library) for library in self._libraries}
+        return {name: Figure(record.result.energy_fj, 0.0, "simulation") for name, record in found.items() if record}
+
+    def _estimated(self, datapath: Datapath) -> dict[str, Figure]:
+        found = {}
+        for library in self._libraries:
+            with suppress(ConfigError, ModelRangeError):
+                found[library.name] = estimate(datapath, library.name, "energy_fj")
+        return found
 
 
 def _row(
-    unit: UnitField,
-    cost: UnitCost,
-    baselines: Mapping[str, UnitCost],
-    quality: Quality,
-    energies: Mapping[str, Cost],
+    unit: UnitField, cost: UnitCost, baselines: Mapping[str, UnitCost], quality: Quality, energies: Energies
 ) -> DensityRow:
     lut = {
-        flow: _cost(cost.luts_per_mac(flow), {n: b.luts_per_mac(flow) for n, b in baselines.items()})
-        for flow in cost.luts
+        flow: _cost(luts, cost.lanes, {n: b.luts_per_mac(flow) for n, b in baselines.items()})
+        for flow, luts in cost.luts.items()
     }
     area = {
-        name: _cost(cost.area_um2_per_mac(name), {n: b.area_um2_per_mac(name) for n, b in baselines.items()})
-        for name in cost.cells
+        name: _cost(um2, cost.lanes, {n: b.area_um2_per_mac(name) for n, b in baselines.items()})
+        for name, um2 in cost.area_um2.items()
     }
     return DensityRow(
         format=unit.format,
@@ -138,18 +174,22 @@ def _row(
         accumulator=str(unit.accumulator),
         lut=lut,
         area_um2=area,
-        energy_fj=energies,
-        min_period_ns={name: cells.min_period_ns for name, cells in cost.cells.items()},
+        energy_fj=energies.costs(unit.datapath(), model=cost.source == "model"),
+        min_period_ns={name: period.value for name, period in cost.min_period_ns.items()},
+        min_period_bands={name: period.relative_band for name, period in cost.min_period_ns.items()},
         flip_flops_per_mac=cost.flip_flops_per_mac,
         qsnr_weights_db=quality.qsnr_db(unit.format, "weight"),
         qsnr_activations_db=quality.qsnr_db(unit.activation or unit.format, "activation"),
         published=_published(unit.format),
+        cost_source=cost.source,
     )
 
 
-def _cost(per_mac: float, baselines: Mapping[str, float]) -> Cost:
-    """A unit's cost and how many times denser it is than each baseline, in one flow or library."""
-    return Cost(per_mac=per_mac, **{f"vs_{name}": baseline / per_mac for name, baseline in baselines.items()})
+def _cost(unit: Figure, lanes: int, baselines: Mapping[str, float]) -> Cost:
+    """A unit's cost and how many times denser it is than each baseline's per MAC, in one flow or library."""
+    per_mac = unit.value / lanes
+    ratios = {f"vs_{name}": baseline / per_mac for name, baseline in baselines.items()}
+    return Cost(per_mac=per_mac, relative_band=unit.relative_band, **ratios)
 
 
 def _published(fmt: BlockFormat) -> tuple[Published, ...]:

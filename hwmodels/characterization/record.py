@@ -43,7 +43,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class EnergyIdentity(Identity):
-    """All that decides a unit's energy. `stimulus_sha256` is that of how the stimulus is drawn, not of its values:
+    """All that decides a circuit's energy. `stimulus_sha256` is that of how the stimulus is drawn, not of its values:
     activations of a model computed elsewhere may differ in their last bits."""
 
     stimulus_sha256: str
@@ -73,7 +73,7 @@ class Record:
 
 @dataclass(frozen=True)
 class EnergyRecord:
-    """What a unit used on a stimulus and where that comes from. `unit` tells a reader what was measured."""
+    """What a circuit used on a stimulus and where that comes from. `unit` tells a reader what was measured."""
 
     identity: EnergyIdentity
     unit: Mapping[str, str | int]

@@ -91,7 +91,7 @@ class Store(RecordStore[Record]):
 
 
 class EnergyStore(RecordStore[EnergyRecord]):
-    """Energies of units."""
+    """Energies of units and converters."""
 
     def __init__(self, committed: Path = _COMMITTED_ENERGY, cache: Path | None = None) -> None:
         super().__init__(EnergyRecord, committed, user_cache("energy") if cache is None else cache)

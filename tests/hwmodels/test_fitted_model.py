@@ -8,62 +8,87 @@ import densimeter.formats as F
 from densimeter.formats.errors import ConfigError, ModelRangeError
 from densimeter.hwmodels.characterization.grid import grid
 from densimeter.hwmodels.characterization.store import Store
-from densimeter.hwmodels.fitted_model import estimate, fit, fitted_models, is_held_out
+from densimeter.hwmodels.energy import recorded_energy
+from densimeter.hwmodels.fitted_model import FittedModel, Quantity, estimate, fit, fitted_models, is_held_out
 from densimeter.hwmodels.gate_counts import gate_counts
+from densimeter.hwmodels.path_steps import path_steps
+from densimeter.rtl.liberty import find_library
 from densimeter.simulator.characterization import fit_models, grid_jobs
 
 TARGETS = ("xc7", "nangate45")
+SIZES: list[tuple[Quantity, str]] = [("size", target) for target in TARGETS]
+MODELS: list[tuple[Quantity, str]] = [
+    *SIZES,
+    ("min_period_ns", "nangate45"),
+    ("energy_fj", "nangate45"),
+    ("leakage_nw", "nangate45"),
+]
 
 
 def _unit(name: str, lanes: int, accumulator: str) -> F.Datapath:
     return F.derive(F.get(name), F.get(name), lanes, accumulator)
 
 
-def test_the_model_is_the_fit_of_the_records() -> None:
-    planned = grid_jobs(grid())
-    store = Store()
-    records = {job: store.lookup(job.key) for job in planned}
+@pytest.fixture(scope="module")
+def refitted() -> dict[tuple[Quantity, str], FittedModel]:
+    store, library = Store(), find_library("nangate45")
+    records = {job: store.lookup(job.key) for job in grid_jobs(grid())}
+    energies = [recorded_energy(unit, library) for unit in grid().energy_units]
     assert all(records.values()), "the grid has units without a record"
-    fresh = {model.target: model for model in fit_models(records)}
-    shipped = fitted_models()
-    assert fresh.keys() == shipped.keys() == set(TARGETS)
-    for target, model in shipped.items():
-        # Another BLAS may differ in the last digits.
-        assert model.constants == pytest.approx(fresh[target].constants, rel=1e-3, abs=1e-3)
-        assert model.ranges == fresh[target].ranges
-        assert (model.flow, model.tool, model.fitted.units) == (
-            "carry" if target == "xc7" else "star",
-            "pyosys 0.70",
-            192,
-        )
-        assert model.held_out.percentile_95 == pytest.approx(fresh[target].held_out.percentile_95, abs=1e-3)
+    assert all(energies), "the grid has units without a recorded energy"
+    models = fit_models(records, [energy for energy in energies if energy])
+    return {(model.quantity, model.target): model for model in models}
+
+
+@pytest.mark.parametrize("which", MODELS)
+def test_the_model_is_the_fit_of_the_records(
+    which: tuple[Quantity, str], refitted: dict[tuple[Quantity, str], FittedModel]
+) -> None:
+    assert refitted.keys() == fitted_models().keys() == set(MODELS)
+    shipped, fresh = fitted_models()[which], refitted[which]
+    # Another BLAS may differ in the last digits.
+    assert shipped.constants == pytest.approx(fresh.constants, rel=1e-3, abs=1e-3)
+    assert shipped.ranges == fresh.ranges
+    assert (shipped.flow, shipped.tool) == ("carry" if which[1] == "xc7" else "star", "pyosys 0.70")
+    assert (shipped.fitted.units, shipped.held_out.units) == (fresh.fitted.units, fresh.held_out.units)
+    for errors, again in ((shipped.fitted, fresh.fitted), (shipped.held_out, fresh.held_out)):
+        assert (errors.median, errors.percentile_95) == pytest.approx((again.median, again.percentile_95), abs=1e-3)
 
 
 def test_the_readme_tells_the_errors_of_today() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    luts, area = (fitted_models()[target].held_out for target in TARGETS)
+    luts, area = (fitted_models()[which].held_out for which in SIZES)
     assert f"a grid of {len(grid().units)}\n" in readme
     assert f"median error is {luts.median:.1%} in LUTs and {area.median:.1%} in area".replace("%", " %") in readme
     assert f"within {luts.percentile_95:.1%} and {area.percentile_95:.1%} for 95".replace("%", " %") in readme
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_errors_on_held_out_units(target: str) -> None:
-    errors = fitted_models()[target].held_out
-    assert errors.units >= 40
-    assert errors.median < 0.05
-    assert errors.percentile_95 < 0.15
+@pytest.mark.parametrize(
+    ("which", "median", "percentile_95"),
+    [
+        *((size, 0.05, 0.15) for size in SIZES),
+        (MODELS[2], 0.07, 0.20),
+        (MODELS[3], 0.10, 0.35),
+        (MODELS[4], 0.05, 0.15),
+    ],
+)
+def test_errors_on_held_out_units(which: tuple[Quantity, str], median: float, percentile_95: float) -> None:
+    errors = fitted_models()[which].held_out
+    assert errors.units >= 20
+    assert errors.median < median
+    assert errors.percentile_95 < percentile_95
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_estimate_stands_in_its_band(target: str) -> None:
     unit = _unit("bfp6", 8, "fp32")
-    model, constants = estimate(unit, target), fitted_models()[target].constants
-    assert model.value == pytest.approx(sum(constants[kind] * count for kind, count in gate_counts(unit).items()))
-    assert (model.low, model.high) == pytest.approx(
-        (model.value * (1 - model.relative_band), model.value * (1 + model.relative_band))
+    found, model = estimate(unit, target), fitted_models()["size", target]
+    assert found.value == pytest.approx(sum(model.constants[kind] * count for kind, count in gate_counts(unit).items()))
+    assert found.source == "model"
+    assert found.relative_band == model.held_out.percentile_95
+    assert (found.low, found.high) == pytest.approx(
+        (found.value * (1 - found.relative_band), found.value * (1 + found.relative_band))
     )
-    assert model.relative_band == fitted_models()[target].held_out.percentile_95
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -88,6 +113,8 @@ def test_it_refuses_to_extrapolate(unit: tuple[str, int, str], message: str) -> 
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(ConfigError, match="no cost model for 'xc6', expected xc7, nangate45; did you mean 'xc7'"):
         estimate(_unit("int8", 1, "int32"), "xc6")
+    with pytest.raises(ConfigError, match="no model of energy_fj for 'xc7', expected nangate45"):
+        estimate(_unit("int8", 1, "int32"), "xc7", "energy_fj")
 
 
 def test_counts_of_a_unit_that_can_be_counted_by_hand() -> None:
@@ -99,9 +126,22 @@ def test_counts_of_a_unit_that_can_be_counted_by_hand() -> None:
     assert counts["align"] == counts["float_decode"] == counts["tree_sign_magnitude"] == 0
 
 
+def test_steps_of_a_path_that_can_be_counted_by_hand() -> None:
+    steps = path_steps(_unit("int8", 4, "int32"))
+    # A multiplier of 8 rows is a tree of three levels, four products one of two.
+    assert {name: count for name, count in steps.items() if count} == {
+        "multiply": 3,
+        "tree_signed": 2,
+        "int": 1,
+        "int_bits": 32,
+    }
+    mac = path_steps(_unit("bfloat16", 1, "fp32"))
+    assert (mac["mac_product_bits"], mac["mac_normalize"], mac["mac_exponent"]) == (8 + 8, 4, 8)
+
+
 def test_a_fit_finds_the_constants_that_made_the_costs() -> None:
     units = [_unit("int8", lanes, "int32") for lanes in range(1, 65)]
     costs = [3.0 * gate_counts(unit)["multiply"] + 2.0 * gate_counts(unit)["register"] for unit in units]
-    model = fit("made up", "none", "none", units, costs)
+    model = fit("size", "made up", "none", "none", units, costs)
     assert model.held_out.largest < 1e-3
     assert model.held_out.units == sum(map(is_held_out, units)) > 5

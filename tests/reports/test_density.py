@@ -67,10 +67,39 @@ def test_a_terminal_row_holds_our_figure_and_beside_it_the_papers(table: Density
     assert cells[ours + 1 : ours + 3] == ["19.0", "V"]
 
 
-def test_a_modelled_cost_is_marked(table: DensityTable, bfp6: DensityRow) -> None:
-    modelled = dataclasses.replace(table, rows=(bfp6, dataclasses.replace(bfp6, cost_source="model")))
+@pytest.fixture
+def modelled(table: DensityTable, bfp6: DensityRow) -> DensityTable:
+    """The table, and the headline's row once more as a model might estimate it."""
+    estimated = dataclasses.replace(
+        bfp6,
+        accumulator="fixed40:-20",
+        lut={"carry": dataclasses.replace(bfp6.lut["carry"], per_mac=54.2, relative_band=0.134)},
+        min_period_ns={"nangate45": 4.2},
+        min_period_bands={"nangate45": 0.18},
+        cost_source="model",
+    )
+    return dataclasses.replace(table, rows=(*table.rows, estimated))
+
+
+def test_an_estimate_is_marked_and_explained(table: DensityTable, modelled: DensityTable) -> None:
     assert "estimated by" not in {column.heading for column in columns(table)}
-    assert "estimated by" in {column.heading for column in columns(modelled)}
+    assert "a model fitted to other units" not in printed(table, 400)
+    shown = printed(modelled, 400)
+    cells = row_of(shown, "bfp6", "fixed40:-20").split()
+    assert cells[cells.index("54.2") + 1] == "\N{PLUS-MINUS SIGN}13%"
+    assert cells[cells.index("4.20") + 1] == "\N{PLUS-MINUS SIGN}18%"
+    assert cells[-1] == "model"
+    assert "a model fitted to other units" in " ".join(shown.split())
+    markdown = to_markdown(modelled)
+    assert "| 54.2 \N{PLUS-MINUS SIGN}13% |" in markdown
+    assert "19 of 20" in markdown
+
+
+def test_csv_holds_the_band_of_an_estimate(modelled: DensityTable) -> None:
+    *_, measured, estimated = csv.DictReader(io.StringIO(to_csv(modelled)))
+    assert float(estimated["lut_per_mac_low"]) == pytest.approx(54.2 * (1 - 0.134))
+    assert (estimated["lut_per_mac_relative_band_carry"], estimated["cost_source"]) == ("0.134", "model")
+    assert (measured["lut_per_mac_relative_band_carry"], measured["cost_source"]) == ("0.0", "synthesis")
 
 
 def test_csv_has_one_column_a_flow_and_library(table: DensityTable) -> None:

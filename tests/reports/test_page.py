@@ -81,6 +81,15 @@ def test_published_figures_stand_beside_ours(page: str) -> None:
     assert re.search(r"LUT per MAC</td><td>22\.4</td><td>M</td><td>41\.6</td><td>\+85\.7%</td>", page)
 
 
+def test_an_estimate_shows_its_band_and_sorts_by_its_value(table: DensityTable, bfp6: DensityRow, page: str) -> None:
+    lut = {"carry": dataclasses.replace(bfp6.lut["carry"], per_mac=54.2, relative_band=0.134)}
+    estimated = dataclasses.replace(bfp6, lut=lut, cost_source="model")
+    shown = density_page(dataclasses.replace(table, rows=(*table.rows, estimated)))
+    assert re.search(r'data-sort="54\.2"[^>]*>54\.2 \N{PLUS-MINUS SIGN}13%</td>', shown)
+    assert "<dt>Estimates</dt>" in shown
+    assert "<dt>Estimates</dt>" not in page
+
+
 def test_it_can_be_read_by_everybody(page: str) -> None:
     parsed = Tags(page)
     assert next(parsed.all("html")) == {"lang": "en"}

@@ -1,11 +1,12 @@
 """The density table as data: the JSON that others rely on, and what a row may not say."""
 
+import dataclasses
 import json
 
 import pytest
 
 from densimeter.formats import ConfigError
-from densimeter.reports import DensityRow, DensityTable, Published
+from densimeter.reports import Cost, DensityRow, DensityTable, Published
 
 KEYS = {
     "format", "title", "family", "unit", "lanes", "accumulator", "encoding", "block", "bits_per_value",
@@ -15,7 +16,11 @@ KEYS = {
     "arithmetic_density_area_vs_int8_dot", "area_um2_per_mac_by_library", "arithmetic_density_area_by_library",
     "energy_fj_per_mac", "energy_density", "energy_density_vs_int8_mac", "energy_density_vs_int8_dot",
     "energy_fj_per_mac_by_library", "energy_density_by_library",
-    "min_period_ns_by_library", "flip_flops_per_mac", "qsnr_weights_db", "qsnr_weights_exact", "qsnr_activations_db",
+    "lut_per_mac_low", "lut_per_mac_high", "lut_per_mac_relative_band_by_flow", "area_um2_per_mac_low",
+    "area_um2_per_mac_high", "area_um2_per_mac_relative_band_by_library", "energy_fj_per_mac_low",
+    "energy_fj_per_mac_high", "energy_fj_per_mac_relative_band_by_library",
+    "min_period_ns_by_library", "min_period_ns_relative_band_by_library",
+    "flip_flops_per_mac", "qsnr_weights_db", "qsnr_weights_exact", "qsnr_activations_db",
     "qsnr_activations_exact", "published", "cost_source",
 }  # fmt: skip
 
@@ -45,6 +50,18 @@ def test_what_was_not_measured_is_null(table: DensityTable, bfp6: DensityRow) ->
     assert record["area_um2_per_mac"] is None
     assert record["arithmetic_density_area"] is None
     assert record["area_um2_per_mac_by_library"] == {}
+
+
+def test_an_estimate_has_a_band_and_what_was_measured_has_none(table: DensityTable, bfp6: DensityRow) -> None:
+    estimated = dataclasses.replace(bfp6, lut={"carry": Cost(per_mac=50.0, relative_band=0.1)}, cost_source="model")
+    record = table.record(estimated)
+    assert (record["lut_per_mac_low"], record["lut_per_mac_high"]) == pytest.approx((50 * 0.9, 50 * 1.1))
+    assert record["lut_per_mac_relative_band_by_flow"] == {"carry": 0.1}
+    assert record["cost_source"] == "model"
+    measured = table.record(bfp6)
+    assert measured["lut_per_mac_low"] == measured["lut_per_mac"] == measured["lut_per_mac_high"]
+    assert measured["lut_per_mac_relative_band_by_flow"] == {"carry": 0, "star": 0}
+    assert measured["area_um2_per_mac_low"] is measured["area_um2_per_mac_high"] is None
 
 
 def test_an_exact_format_has_no_figure_but_says_so(table: DensityTable) -> None:
