@@ -1,27 +1,48 @@
-"""One design point evaluated: what its formats store and what its arithmetic unit costs, as a flat result row."""
+"""One design point evaluated: a unit with its formats, or a whole machine with what it runs, as a result row."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from densimeter.hwmodels.mac import RECORDED_FLOWS, jobs, run_jobs, unit_cost
+from densimeter.hwmodels.mac import RECORDED_FLOWS, jobs, out_of_reach, run_jobs, unit_cost
 from densimeter.rtl.liberty import known_libraries
+from densimeter.simulator.machine_row import machine_row
+from densimeter.simulator.schema.design import DesignPoint
 from densimeter.simulator.schema.document import Document, validate
 from densimeter.simulator.schema.fields import UnitField
 
 
 def evaluate(design_point: Mapping[str, Any]) -> dict[str, Any]:
-    """Evaluate a unit: ``{"format": "bfp6", "lanes": 16, "accumulator": "aligned24"}``, the keys of the YAML.
+    """Evaluate a design point, written with the keys of the YAML: a unit or a machine.
+
+    A unit is ``{"format": "bfp6", "lanes": 16, "accumulator": "aligned24"}``; a machine has `array`, `dram` and
+    `workload` besides, or any other key of `schema.design.DesignPoint`, and gives the row of `machine_row`.
+
+    Raises ConfigError for a bad design point, ToolError where a synthesis fails, and ModelRangeError where none can be
+    had and the model does not answer.
+    """
+    return evaluate_document(Document("design point", dict(design_point), {}))
+
+
+def evaluate_document(document: Document) -> dict[str, Any]:
+    """`evaluate` for a parsed file: what is wrong is reported by file and line."""
+    of_machines = DesignPoint.model_fields.keys() - UnitField.model_fields.keys()
+    if isinstance(document.data, Mapping) and not of_machines.isdisjoint(document.data):
+        return machine_row(validate(document, DesignPoint))
+    return _unit_row(validate(document, UnitField))
+
+
+def _unit_row(unit: UnitField) -> dict[str, Any]:
+    """What its formats store and what the unit costs.
 
     `activation` defaults to `format` and `lanes` to one block. Costs come from the records, else from a synthesis,
-    which takes seconds to minutes; libraries neither on record nor installed are left out.
-
-    Raises ConfigError for a bad design point and ToolError where a synthesis is needed and cannot be had.
+    which takes seconds to minutes, else from the cost model: `cost_source` is then "model", and the relative bands say
+    how far each figure may be off. Flows and libraries that none of them answers for are left out.
     """
-    unit = validate(Document("design point", dict(design_point), {}), UnitField)
     datapath = unit.datapath()
     planned = list(jobs(datapath, RECORDED_FLOWS, known_libraries()))
-    found = dict(run_jobs(planned))
-    cost = unit_cost(datapath.lanes, (found[job] for job in planned))
+    modelled = out_of_reach(planned)
+    found = dict(run_jobs([job for job in planned if job not in modelled]))
+    cost = unit_cost(datapath.lanes, map(found.get, planned), modelled)
     activation, weight = datapath.operands
     bits = activation.bits_per_value + weight.bits_per_value
     return {
@@ -36,6 +57,7 @@ def evaluate(design_point: Mapping[str, Any]) -> dict[str, Any]:
         "register_bits": datapath.register_bits,
         **cost.figures(),
         "flip_flops_per_mac": cost.flip_flops_per_mac,
-        "cost_source": "synthesis",
+        **cost.bands(),
+        "cost_source": cost.source,
         "tool": cost.tool,
     }

@@ -5,7 +5,7 @@ from functools import cache
 from typing import get_args
 
 import numpy as np
-from hypothesis import reject, settings
+from hypothesis import reject
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -44,10 +44,6 @@ from support.strategies_parts import (
     quirks_for,
     roundings,
 )
-
-# The same examples in every run, and no deadline: the first call of a kernel compiles it.
-settings.register_profile("densimeter", deadline=None, derandomize=True)
-settings.load_profile("densimeter")
 
 # Where decisions change: zeros, the smallest and largest numbers, powers of two and their neighbours, short ties.
 _POWERS = np.ldexp(np.float32(1), np.arange(-149, 128, 3)).astype(np.float32)

@@ -1,0 +1,69 @@
+"""From a design point to what the machine model takes: a machine, the storage of its tensors, a workload."""
+
+from densimeter.hwmodels.accelerator.machine import Buffers, Machine, Storage
+from densimeter.hwmodels.gemm import Workload
+from densimeter.simulator.schema.design import BuffersField, DesignPoint, WorkloadField
+from densimeter.simulator.workloads.gemm_list import read_gemm_list
+from densimeter.simulator.workloads.language_models import language_model, workload
+
+_KIB = 1024
+
+
+def machine_of(design: DesignPoint) -> Machine:
+    """The machine of a design; ConfigError where its figures contradict each other."""
+    return Machine(
+        datapath=design.datapath(),
+        rows=design.array.rows,
+        cols=design.array.cols,
+        buffers=buffers_of(design.buffers),
+        dram=design.dram.memory(),
+        dataflow=design.array.dataflow,
+        double_buffered=design.array.double_buffered,
+        clock_mhz=design.clock_mhz,
+        node_nm=design.node_nm,
+        sram_cell_type=design.sram_cells,
+        dram_efficiency=design.dram.efficiency,
+        transfer_overlaps=design.overlap.transfer,
+        conversions_per_cycle=design.overlap.conversions_per_cycle,
+        conversion_overlaps=design.overlap.conversion,
+        vector_lanes=design.vector_lanes,
+    )
+
+
+def buffers_of(field: BuffersField) -> Buffers:
+    """The buffers in whole bytes; ConfigError for one of less than a byte."""
+    return Buffers(
+        activation_bytes=round(field.activation_kib * _KIB),
+        weight_bytes=round(field.weight_kib * _KIB),
+        sum_bytes=round(field.sum_kib * _KIB),
+    )
+
+
+def storage_of(design: DesignPoint) -> Storage:
+    """The formats of a design's tensors; the KV cache is stored as activations are unless something else is said."""
+    activation, weight = design.datapath().operands
+    given = design.storage
+    chosen = {
+        "activation": given.activation or activation,
+        "weight": given.weight or weight,
+        "key": given.key or given.kv,
+        "value": given.value or given.kv,
+        "query": given.query,
+        "probability": given.probability,
+        "output": given.output,
+    }
+    return Storage(**{name: fmt for name, fmt in chosen.items() if fmt is not None})
+
+
+def workload_of(field: WorkloadField) -> Workload:
+    """The workload; ConfigError for an unknown model, a file that cannot be read, or a phase that the model lacks."""
+    if field.gemms is not None:
+        return read_gemm_list(field.gemms)
+    return workload(
+        language_model(field.model or ""),
+        phase=field.phase,
+        batch=field.batch,
+        context=field.context,
+        tokens=field.tokens,
+        query_tile=field.query_tile,
+    )
