@@ -2,7 +2,7 @@
 
 from densimeter.hwmodels.accelerator.machine import Buffers, Machine, Storage
 from densimeter.hwmodels.gemm import Workload
-from densimeter.simulator.schema.design import BuffersField, DesignPoint, WorkloadField
+from densimeter.simulator.schema.design import BuffersField, DesignPoint, MixtureField, WorkloadField
 from densimeter.simulator.workloads.gemm_list import read_gemm_list
 from densimeter.simulator.workloads.language_models import language_model, workload
 
@@ -43,16 +43,16 @@ def storage_of(design: DesignPoint) -> Storage:
     """The formats of a design's tensors; the KV cache is stored as activations are unless something else is said."""
     activation, weight = design.datapath().operands
     given = design.storage
-    chosen = {
-        "activation": given.activation or activation,
-        "weight": given.weight or weight,
+    stored = given.weight.stored() if isinstance(given.weight, MixtureField) else given.weight
+    others = {
         "key": given.key or given.kv,
         "value": given.value or given.kv,
         "query": given.query,
         "probability": given.probability,
         "output": given.output,
     }
-    return Storage(**{name: fmt for name, fmt in chosen.items() if fmt is not None})
+    named = {name: fmt for name, fmt in others.items() if fmt is not None}
+    return Storage(given.activation or activation, stored or weight, **named)
 
 
 def workload_of(field: WorkloadField) -> Workload:

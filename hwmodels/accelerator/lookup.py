@@ -5,6 +5,7 @@ buffer. `machine_rows` and `parts_rows` take pieces as tables with, for each des
 has tables of one row; a sweep looks every distinct piece up once. Both are answered by the same lines.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 
@@ -17,6 +18,7 @@ from densimeter.formats.grid import grid
 from densimeter.formats.packing import layout
 from densimeter.hwmodels.accelerator.cost import BUFFERS, PARTS
 from densimeter.hwmodels.accelerator.machine import Machine, Storage
+from densimeter.hwmodels.accelerator.mixture import Mixture, Stored, formats_of
 from densimeter.hwmodels.accelerator.parts import (
     Part,
     buffer,
@@ -221,15 +223,17 @@ def unpriced_conversions(machine: Machine, storage: Storage) -> list[str]:
     Each as a sentence with the reason.
     """
     activation, weight = machine.datapath.operands
-    needed = [(storage.of(operand), activation) for operand in FIRST]
-    needed += [(storage.of(operand), weight) for operand in SECOND]
+    needed = [(fmt, activation) for operand in FIRST for fmt in formats_of(storage.of(operand))]
+    needed += [(fmt, weight) for operand in SECOND for fmt in formats_of(storage.of(operand))]
     needed.append((_FLOAT32, storage.activation))
     return list(dict.fromkeys(filter(None, (_reason(*pair, machine.node_nm) for pair in needed))))
 
 
 @lru_cache(maxsize=65536)
-def stored_bits(fmt: BlockFormat, rows: int, length: int) -> int:
+def stored_bits(fmt: Stored, rows: int, length: int) -> int:
     """Bits of a ``[rows, length]`` tensor blocked along its last axis, scales and padding included."""
+    if isinstance(fmt, Mixture):
+        return math.ceil(rows * length * fmt.bits_per_value)
     return layout(fmt, grid(fmt, (rows, length), 1)).total_bytes * 8
 
 
@@ -250,9 +254,9 @@ def _product(gemm: Gemm, storage: Storage, datapath: Datapath) -> dict[str, floa
         "first_tensor_bits": first_bits * gemm.parts,
         "result_tensor_bits": result_bits * gemm.parts,
         "result_cached": gemm.result in CACHED,
-        "first_converts": not is_wired(first, activation),
-        "second_converts": not is_wired(second, weight),
-        "result_converts": not is_wired(_FLOAT32, result),
+        "first_converts": _converts(first, activation),
+        "second_converts": _converts(second, weight),
+        "result_converts": any(_converts(_FLOAT32, fmt) for fmt in formats_of(result)),
     }
 
 
@@ -283,9 +287,14 @@ def _part_fields(parts: Mapping[str, Part]) -> dict[str, float]:
     return {f"{name}_{figure}": getattr(part, figure) for name, part in parts.items() for figure in _PART_FIGURES}
 
 
+def _converts(stored: Stored, target: BlockFormat) -> bool:
+    return not all(is_wired(fmt, target) for fmt in formats_of(stored))
+
+
 def _costliest(storage: Storage, operands: Iterable[Operand], target: BlockFormat, node_nm: float) -> Part:
     """The largest of the converters that these operands need on their way to the elements."""
-    found = (_priced(storage.of(operand), target, node_nm) for operand in operands)
+    stored = (fmt for operand in operands for fmt in formats_of(storage.of(operand)))
+    found = (_priced(fmt, target, node_nm) for fmt in stored)
     return max(filter(None, found), key=lambda part: part.area_mm2, default=_NOTHING)
 
 

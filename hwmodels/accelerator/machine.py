@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from densimeter.formats import BlockFormat, Datapath, derive, get, parse_accumulator
 from densimeter.formats.errors import ConfigError, nearest
+from densimeter.hwmodels.accelerator.mixture import Stored
 from densimeter.hwmodels.dram import Dram
 from densimeter.hwmodels.systolic import DATAFLOWS, Dataflow
 from densimeter.rtl.ports import operand_ports
@@ -120,20 +121,22 @@ def ports_of(machine: Machine) -> Ports:
 class Storage:
     """The format that each tensor has in DRAM and in the buffers; what is None is stored as the activations are.
 
-    Probabilities are the attention's weights after softmax; `output` is the model's own result.
+    Probabilities are the attention's weights after softmax; `output` is the model's own result. Weights may be stored
+    in a mixture of formats.
     """
 
     activation: BlockFormat
-    weight: BlockFormat
+    weight: Stored
     key: BlockFormat | None = None
     value: BlockFormat | None = None
     query: BlockFormat | None = None
     probability: BlockFormat | None = None
     output: BlockFormat = field(default_factory=lambda: get("float32"))
 
-    def of(self, operand: str) -> BlockFormat:
+    def of(self, operand: str) -> Stored:
         """The format of an `Operand` of `hwmodels.gemm`."""
-        return getattr(self, operand) or self.activation
+        stored: Stored | None = getattr(self, operand)
+        return stored or self.activation
 
 
 def vector_datapath() -> Datapath:

@@ -1,11 +1,14 @@
 """The YAML of a design point: an accelerator, the formats that its tensors are stored in, and what it has to run."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from densimeter.formats import FormatError, get
 from densimeter.formats.errors import ConfigError
+from densimeter.hwmodels.accelerator.mixture import Mixture
 from densimeter.hwmodels.dram import Dram, dram
 from densimeter.hwmodels.systolic import Dataflow
 from densimeter.simulator.schema.fields import FormatField, StrictModel, UnitField
@@ -15,6 +18,27 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
+class MixtureField(StrictModel):
+    """Weights in several formats: the share of each, and of outliers that stand in a list of (value, index) besides."""
+
+    mixture: Annotated[dict[str, Share], Field(min_length=1)]
+    outlier_share: Annotated[float, Field(ge=0, lt=1)] = 0
+    outlier_bits: Size = 32
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> "MixtureField":
+        try:
+            self.stored()
+        except (ConfigError, FormatError) as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def stored(self) -> Mixture:
+        """As the machine model takes it."""
+        shares = tuple((get(name), Fraction(str(share))) for name, share in self.mixture.items())
+        return Mixture(shares, Fraction(str(self.outlier_share)), self.outlier_bits)
+
+
 class StorageField(StrictModel):
     """Formats in DRAM and buffers, where they are not those that the units compute in.
 
@@ -22,7 +46,7 @@ class StorageField(StrictModel):
     attention that are not cached, default to `activation`; `output` is the model's result.
     """
 
-    weight: FormatField | None = None
+    weight: FormatField | MixtureField | None = None
     activation: FormatField | None = None
     kv: FormatField | None = None
     key: FormatField | None = None
