@@ -8,7 +8,12 @@ from densimeter.formats.errors import ConfigError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text beside its place, then move it there: no reader and no interruption ever meets half of it.
+    """Write UTF-8 text as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file beside its place, then move it there: no reader and no interruption ever meets half of it.
 
     The folder is made if need be. ConfigError where the file cannot be written.
     """
@@ -16,7 +21,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_bytes(data)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from densimeter.reports.columns import Column, columns, text
 from densimeter.reports.row import ESTIMATES, QUANTITIES, TRUST, DensityRow, DensityTable
+from densimeter.reports.table import markdown_text
 
 _BY_NAME = re.compile(r"_by_(flow|library)$")
 _GROUP_GAP = 2
 _MARKDOWN_RANK = 3
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
 def to_terminal(table: DensityTable, width: int) -> RenderableType:
@@ -55,12 +55,16 @@ def to_markdown(table: DensityTable) -> str:
     """The main columns as a table that GitHub renders, and under it what a reader must know."""
     kept = [column for column in columns(table) if column.rank <= _MARKDOWN_RANK]
     lines = [
-        [_escaped(column.brief) for column in kept],
+        [markdown_text(column.brief) for column in kept],
         [":--" if column.align == "left" else "--:" for column in kept],
-        *([_escaped(text(column.value(row))) for column in kept] for rows in table.families().values() for row in rows),
+        *(
+            [markdown_text(text(column.value(row))) for column in kept]
+            for rows in table.families().values()
+            for row in rows
+        ),
     ]
     grid = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return grid + "\n" + "".join(f"- {_escaped(line)}\n" for line in _explanation(table))
+    return grid + "\n" + "".join(f"- {markdown_text(line)}\n" for line in _explanation(table))
 
 
 def _explanation(table: DensityTable) -> Iterator[str]:
@@ -116,8 +120,3 @@ def _flat(row: DensityRow, table: DensityTable) -> dict[str, object]:
         key = f"published_{figure.quantity}"
         flat |= {key: figure.value, f"{key}_trust": figure.trust, f"{key}_source": figure.source}
     return flat
-
-
-def _escaped(line: str) -> str:
-    """Text that Markdown takes literally, on one line."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(line.split()))

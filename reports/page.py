@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import plotly.offline
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from densimeter.reports.columns import Column, Value, columns, text
-from densimeter.reports.row import QUANTITIES, TIMES, TRUST, DensityRow, DensityTable, Published
+from densimeter.reports.columns import Column, Estimate, Value, columns, text
+from densimeter.reports.rendering import render
+from densimeter.reports.row import ESTIMATES, QUANTITIES, TIMES, TRUST, DensityRow, DensityTable, Published
 from densimeter.reports.scatter import density_figure, template
 from densimeter.reports.theme import DARK, LIGHT
 
@@ -39,7 +37,7 @@ class _Heading:
 
     def cell(self, row: DensityRow) -> "_Cell":
         value = self.column.value(row)
-        figure = value.value if isinstance(value, Published) else value
+        figure = value.value if isinstance(value, Published | Estimate) else value
         sort = "" if figure is None else "Infinity" if figure == math.inf else str(figure)
         bar = 100 * _magnitude(value) / self.largest if self.largest else None
         return _Cell(text(value), sort, self.classes, bar)
@@ -72,25 +70,16 @@ class _Difference:
 def density_page(table: DensityTable) -> str:
     """The whole page: styles, scripts, plotly.js and data inside, nothing outside. About 5 MB."""
     headings = _headings(table)
-    environment = Environment(
-        loader=PackageLoader("densimeter.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = text
-    return environment.get_template("density.html").render(
+    return render(
+        "density.html",
         table=table,
         groups=[list(run) for _, run in groupby(headings, key=lambda heading: heading.column.group)],
         families=[[(row, [h.cell(row) for h in headings]) for row in rows] for rows in table.families().values()],
         differences=_differences(table),
         formats=list({row.format.name: row.format for row in table.rows}.values()),
         trust=TRUST,
-        light=LIGHT,
-        dark=DARK,
+        estimates=ESTIMATES if any(row.cost_source == "model" for row in table.rows) else "",
         plot=_plot(table),
-        plotly_js=plotly.offline.get_plotlyjs(),
     )
 
 

@@ -2,10 +2,6 @@
 
 import dataclasses
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import plotly.offline
@@ -14,33 +10,7 @@ import pytest
 import densimeter.formats as formats
 from densimeter.reports import TRUST, DensityRow, DensityTable, density_page
 from densimeter.reports.theme import DARK, LIGHT, Theme
-
-CHROMIUM = shutil.which("chromium")
-HEADLESS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr", "--v=0",
-    "--virtual-time-budget=5000", "--window-size=1400,1600",
-)  # fmt: skip
-
-
-class Tags(HTMLParser):
-    """Every start tag of a page with its attributes, and the text outside scripts and styles."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] not in ("script", "style"):
-            self.texts.append(data)
-
-    def all(self, tag: str) -> Iterator[dict[str, str | None]]:
-        return (attributes for name, attributes in self.tags if name == tag)
+from support.pages import CHROMIUM, Tags, in_browser, loads_nothing
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +19,7 @@ def page(table: DensityTable) -> str:
 
 
 def test_nothing_is_loaded_from_anywhere(page: str) -> None:
-    parsed = Tags(page)
-    assert not [
-        attributes for _, attributes in parsed.tags if {"src", "href", "srcset", "data", "action"} & set(attributes)
-    ]
-    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
-    assert not re.search(r"url\(|@import", style)
-    policies = [meta["content"] for meta in parsed.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
-    assert [policy and policy.split(";")[0] for policy in policies] == ["default-src 'none'"]
+    loads_nothing(page)
 
 
 def test_plotly_is_inside_once(page: str) -> None:
@@ -130,16 +93,6 @@ def test_hostile_names_stay_text(table: DensityTable, bfp6: DensityRow) -> None:
     ]
     assert [tag for tag, _ in tags[0]].count("li") == 1
     assert [tag for tag in tags[0] if tag[0] != "li"] == [tag for tag in tags[1] if tag[0] != "li"]
-
-
-def in_browser(page: str, folder: Path, *options: str) -> tuple[str, list[str]]:
-    """The page's elements after its scripts ran, and what the browser's console said."""
-    assert CHROMIUM is not None
-    path = folder / "page.html"
-    path.write_text(page, encoding="utf-8")
-    command = [CHROMIUM, *HEADLESS, f"--user-data-dir={folder / 'profile'}", *options, "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 SORT = """<script>

@@ -1,0 +1,68 @@
+"""The tables of an exploration: its front, what area and energy go to, layers; changes when they should show more."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from densimeter.reports.machine import layers
+from densimeter.reports.quantities import AREA, ENERGY, component, quantity
+from densimeter.reports.run_folder import Run
+from densimeter.reports.table import Cell, Heading, Table, count, figure
+
+_SHOWN = ("tokens_per_s", "energy_per_token_j", "area_mm2", "power_w", "achieved_tops", "utilisation", "dram_bytes")
+
+
+def main_columns(run: Run) -> list[str]:
+    """What tells designs apart, what they were chosen by, and a few figures more."""
+    varying = [axis for axis in run.axes if len(run.rows[axis].unique()) > 1]
+    figures = [name for name in _SHOWN if name in run.rows.column_names]
+    return list(dict.fromkeys([*varying, *run.objectives, *figures]))
+
+
+def front_table(run: Run) -> Table:
+    """The Pareto front, a line a design."""
+    names = ["index", *main_columns(run)]
+    axes = {*run.axes, "index"}
+    headings = tuple(
+        Heading(name, "design" if name == "index" else quantity(name).title, right=name not in run.axes)
+        for name in names
+    )
+    rows = tuple(
+        tuple(_plain(row[name]) if name in axes else figure(row[name], quantity(name)) for name in names)
+        for row in run.front.to_pylist()
+    )
+    return Table("front", f"Pareto front of {run.name}", headings, rows)
+
+
+def breakdown_tables(run: Run) -> Iterator[Table]:
+    """Area, then energy of the front's designs by component."""
+    for prefix, name, title, whole in (
+        ("areas_mm2.", "areas", "Area by component", AREA),
+        ("energies_j.", "energies", "Energy by component", ENERGY),
+    ):
+        columns = [column for column in run.rows.column_names if column.startswith(prefix)]
+        headings = (
+            Heading("index", "design", right=False),
+            *(Heading(column, component(column.removeprefix(prefix))) for column in columns),
+        )
+        rows = tuple(
+            (count(row["index"]), *(figure(row[column], whole) for column in columns)) for row in run.front.to_pylist()
+        )
+        yield Table(name, title, headings, rows)
+
+
+def layer_tables(run: Run) -> dict[int, Table]:
+    """The layers of each design that has details, by index."""
+    return {index: layers(row, f"Layers of design {index}") for index, row in run.details.items()}
+
+
+def tables(run: Run) -> list[Table]:
+    """All of them, each with a name of its own; the layers of all designs in one."""
+    of_designs = layer_tables(run)
+    rows = tuple((count(index), *row) for index, table in of_designs.items() for row in table.rows)
+    headings = (Heading("index", "design"), *next((table.headings for table in of_designs.values()), ()))
+    return [front_table(run), *breakdown_tables(run), Table("layers", "Layers by design", headings, rows)]
+
+
+def _plain(value: Any) -> Cell:
+    """The value of an axis as it is written; Parquet may hold whole numbers as others."""
+    return Cell(value, "\N{EN DASH}" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value))
