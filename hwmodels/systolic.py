@@ -226,6 +226,14 @@ def sram_accesses(m: int, n: int, k: int, rows: int, cols: int, lanes: int, data
     SCALE-Sim does not count what is read back; here every value written is that is not a result.
     """
     row_folds, col_folds, _ = folding(m, n, ceiling(k, lanes), rows, cols, dataflow)
+    return accesses_of_folds(m, n, k, row_folds, col_folds, dataflow)
+
+
+@jitable
+def accesses_of_folds(
+    m: int, n: int, k: int, row_folds: int, col_folds: int, dataflow: int
+) -> tuple[int, int, int, int]:
+    """The same, for a product that has been folded already."""
     if dataflow == OUTPUT_STATIONARY:
         return m * k * col_folds, n * k * row_folds, m * n, 0
     partial_sums = m * n * (row_folds - 1)

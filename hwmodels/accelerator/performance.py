@@ -15,7 +15,7 @@ to numbers before, once for each distinct value. The rules:
 - Transfers, and conversions where their rate is limited, overlap with computing or follow it, as the machine says.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -26,10 +26,10 @@ from densimeter.hwmodels.compiled import jitable
 from densimeter.hwmodels.systolic import (
     OUTPUT_STATIONARY,
     WEIGHT_STATIONARY,
+    accesses_of_folds,
     ceiling,
     folding,
     load_cycles,
-    sram_accesses,
 )
 
 _INTEGERS = ("rows", "cols", "lanes", "dataflow")
@@ -109,6 +109,14 @@ Conversions are values between formats. Energies are these counts times what eac
 """
 
 
+class Folds(NamedTuple):
+    """A product cut to the array: folds along k or m, folds along n, and steps of each; see `systolic.Folding`."""
+
+    row_folds: int
+    col_folds: int
+    steps: int
+
+
 def product_costs(machine: np.void, products: NDArray[np.void]) -> NDArray[np.void]:
     """A row of COST for each of a workload's products on one machine."""
     costs = np.zeros(len(products), COST)
@@ -150,7 +158,9 @@ def add_product_cost(machine: Any, product: Any, cost: Any) -> None:
     if tiling.steps == 0:
         cost.infeasible_products += 1
         return
-    activation_values, weight_values, sums = _array_accesses(machine, product, tiling)
+    groups = ceiling(k, machine.lanes)
+    folds = Folds(*folding(m, n, groups, machine.rows, machine.cols, machine.dataflow))
+    activation_values, weight_values, sums = _array_accesses(machine, product, folds, tiling)
 
     dram_first_bits = tiling.first_reads * product.first_bits
     dram_second_bits = tiling.second_reads * product.second_bits
@@ -168,19 +178,18 @@ def add_product_cost(machine: Any, product: Any, cost: Any) -> None:
 
     activation_conversions = activation_values * product.first_converts
     weight_conversions = weight_values * product.second_converts
-    compute_cycles = _compute_cycles(machine, product, tiling)
+    compute_cycles = _compute_cycles(machine, product, folds, tiling)
     transfer_cycles = dram_bits / machine.dram_bits_per_cycle
     conversion_cycles = (activation_conversions + weight_conversions) / machine.conversions_per_cycle
     latency_cycles = _together(compute_cycles, transfer_cycles, machine.transfer_overlaps)
     latency_cycles = _together(latency_cycles, conversion_cycles, machine.conversion_overlaps)
 
-    groups = ceiling(k, machine.lanes)
-    row_folds, col_folds, steps = folding(m, n, groups, machine.rows, machine.cols, machine.dataflow)
     slots = float(machine.rows * machine.cols * machine.lanes)
     macs = float(m) * n * k
-    streaming = slots * row_folds * col_folds * steps
+    element_cycles = float(m) * n * groups
+    streaming = slots * folds.row_folds * folds.col_folds * folds.steps
 
-    times = product.count
+    times = float(product.count)
     cost.macs += times * macs
     cost.compute_cycles += times * compute_cycles
     cost.transfer_cycles += times * transfer_cycles
@@ -200,8 +209,8 @@ def add_product_cost(machine: Any, product: Any, cost: Any) -> None:
     cost.weight_write_bits += times * dram_second_bits
     cost.sum_read_bits += times * sum_buffer_bits
     cost.sum_write_bits += times * sum_buffer_bits
-    cost.element_cycles += times * float(m) * n * groups
-    cost.register_bits += times * _register_bits(machine, product, activation_values, weight_values)
+    cost.element_cycles += times * element_cycles
+    cost.register_bits += times * _register_bits(machine, product, element_cycles, activation_values, weight_values)
     cost.network_bits += times * (activation_array_bits + weight_array_bits + 2 * sum_array_bits)
     cost.activation_conversions += times * activation_conversions
     cost.weight_conversions += times * weight_conversions
@@ -228,58 +237,50 @@ def _tiling(machine: Any, product: Any) -> Tiling:
 
 
 @jitable
-def _array_accesses(machine: Any, product: Any, tiling: Tiling) -> tuple[float, float, float]:
+def _array_accesses(machine: Any, product: Any, folds: Folds, tiling: Tiling) -> tuple[float, float, float]:
     """Values of both operands that the array reads, and sums that it writes, of one execution."""
-    rows, cols, lanes, dataflow = machine.rows, machine.cols, machine.lanes, machine.dataflow
-    activations, weights, sums, _ = sram_accesses(product.m, product.n, product.k, rows, cols, lanes, dataflow)
-    if dataflow == WEIGHT_STATIONARY:
-        weights *= ceiling(product.m, tiling.steps)
-    elif dataflow != OUTPUT_STATIONARY:
-        activations *= ceiling(product.n, tiling.steps)
+    activations, weights, sums, _ = accesses_of_folds(
+        product.m, product.n, product.k, folds.row_folds, folds.col_folds, machine.dataflow
+    )
+    if machine.dataflow == WEIGHT_STATIONARY:
+        weights *= ceiling(folds.steps, tiling.steps)
+    elif machine.dataflow != OUTPUT_STATIONARY:
+        activations *= ceiling(folds.steps, tiling.steps)
     return float(activations), float(weights), float(sums)
 
 
 @jitable
-def _compute_cycles(machine: Any, product: Any, tiling: Tiling) -> float:
+def _compute_cycles(machine: Any, product: Any, folds: Folds, tiling: Tiling) -> float:
     """Of one execution, the mean over its parts."""
-    groups = ceiling(product.k, machine.lanes)
-    steps = groups if machine.dataflow == OUTPUT_STATIONARY else tiling.steps
+    steps = folds.steps if machine.dataflow == OUTPUT_STATIONARY else tiling.steps
     cycles: int = tiled_cycles(
-        product.m,
-        product.n,
-        groups,
-        machine.rows,
-        machine.cols,
-        machine.dataflow,
-        machine.double_buffered,
-        steps,
-        product.parts,
+        folds, machine.rows, machine.cols, machine.dataflow, machine.double_buffered, steps, product.parts
     )
     return cycles / int(product.parts)
 
 
 @jitable
 def tiled_cycles(
-    m: int, n: int, groups: int, rows: int, cols: int, dataflow: int, double_buffered: bool, steps: int, parts: int
+    folds: Folds, rows: int, cols: int, dataflow: int, double_buffered: bool, steps: int, parts: int
 ) -> int:
     """`systolic.array_cycles` of `parts` equal products one after another, where a fold takes at most `steps` steps and
     so comes again until all have passed. Folds of a double-buffered array follow each other across products too."""
-    row_folds, col_folds, all_steps = folding(m, n, groups, rows, cols, dataflow)
-    folds = row_folds * col_folds
+    count = parts * folds.row_folds * folds.col_folds
     around = load_cycles(rows, dataflow) + rows + cols - 2
-    full_passes, rest = all_steps // steps, all_steps % steps
+    full_passes = folds.steps // steps
+    rest = folds.steps - full_passes * steps
     if not double_buffered:
-        return parts * folds * (ceiling(all_steps, steps) * around + all_steps)
+        return count * ((full_passes + (1 if rest else 0)) * around + folds.steps)
     last = rest if rest else steps
     paced = full_passes * max(steps, rows) + (max(rest, rows) if rest else 0)
-    return parts * folds * paced - max(last, rows) + last + around
+    return count * paced - max(last, rows) + last + around
 
 
 @jitable
-def _register_bits(machine: Any, product: Any, activations: float, weights: float) -> Any:
+def _register_bits(machine: Any, product: Any, element_cycles: float, activations: float, weights: float) -> Any:
     """Register bits written in one execution: operands passed on, skewed and loaded, results shifted out."""
-    m, n, rows, cols, lanes = product.m, product.n, machine.rows, machine.cols, machine.lanes
-    passed = float(m) * n * ceiling(product.k, lanes) * lanes
+    rows, cols = machine.rows, machine.cols
+    passed = element_cycles * machine.lanes
     row_skew, col_skew, column_of_loads = (rows - 1) / 2, (cols - 1) / 2, (rows + 1) / 2
     if machine.dataflow == WEIGHT_STATIONARY:
         return machine.activation_bits * (passed + activations * row_skew) + (
@@ -289,7 +290,7 @@ def _register_bits(machine: Any, product: Any, activations: float, weights: floa
         return (
             machine.activation_bits * (passed + activations * row_skew)
             + machine.weight_bits * (passed + weights * col_skew)
-            + machine.sum_bits * float(m) * n * column_of_loads
+            + machine.sum_bits * float(product.m) * product.n * column_of_loads
         )
     return machine.weight_bits * (passed + weights * row_skew) + (
         machine.activation_bits * activations * column_of_loads

@@ -24,7 +24,7 @@ def batched(weight: str, batch: int) -> float:
     design["storage"] = {"weight": weight}
     design["workload"] |= {"batch": batch}
     products = evaluate(design)["products"]
-    return sum(product["latency_s"] for product in products if product["name"] not in ("qk", "av"))
+    return sum(float(product["latency_s"]) for product in products if product["name"] not in ("qk", "av"))
 
 
 @pytest.mark.parametrize("batch", [1, 8, 32])

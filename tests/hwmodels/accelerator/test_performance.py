@@ -8,8 +8,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from densimeter.hwmodels.accelerator.performance import COST, add_product_cost, product_costs, tiled_cycles, total_costs
-from densimeter.hwmodels.systolic import DATAFLOWS, array_cycles, ceiling, sram_accesses
+from densimeter.hwmodels.accelerator.performance import (
+    COST,
+    Folds,
+    add_product_cost,
+    product_costs,
+    tiled_cycles,
+    total_costs,
+)
+from densimeter.hwmodels.systolic import DATAFLOWS, array_cycles, ceiling, folding, sram_accesses
 from support.machines import any_machine, any_product, machine_rows, product_rows
 
 Rows = NDArray[np.void]
@@ -102,7 +109,9 @@ def test_passes_over_a_tiled_operand(
 ) -> None:
     """In one pass they are the array's own cycles; each further pass of a plain array is an array at work again."""
     (m, n, groups), (rows, cols) = sizes, array
-    tiled = tiled_cycles(m, n, groups, rows, cols, dataflow, double_buffered, steps, 1)
+    tiled = tiled_cycles(
+        Folds(*folding(m, n, groups, rows, cols, dataflow)), rows, cols, dataflow, double_buffered, steps, 1
+    )
     all_steps = {WEIGHT: m, OUTPUT: groups, INPUT: n}[dataflow]
     whole = array_cycles(m, n, groups, rows, cols, dataflow, double_buffered)
     assert tiled >= whole
@@ -121,14 +130,10 @@ def test_heads_follow_each_other_without_a_gap_in_a_double_buffered_array(
 ) -> None:
     """Three products take as long as one with three times the folds."""
     (m, n, groups), (rows, cols) = sizes, array
-    folds, steps = {
-        WEIGHT: (ceiling(groups, rows) * ceiling(n, cols), m),
-        OUTPUT: (ceiling(m, rows) * ceiling(n, cols), groups),
-        INPUT: (ceiling(groups, rows) * ceiling(m, cols), n),
-    }[dataflow]
-    one, three = (tiled_cycles(m, n, groups, rows, cols, dataflow, True, steps, parts) for parts in (1, 3))
-    assert three - one == 2 * folds * max(steps, rows)
-    plain = [tiled_cycles(m, n, groups, rows, cols, dataflow, False, steps, parts) for parts in (1, 3)]
+    folds = Folds(*folding(m, n, groups, rows, cols, dataflow))
+    one, three = (tiled_cycles(folds, rows, cols, dataflow, True, folds.steps, parts) for parts in (1, 3))
+    assert three - one == 2 * folds.row_folds * folds.col_folds * max(folds.steps, rows)
+    plain = [tiled_cycles(folds, rows, cols, dataflow, False, folds.steps, parts) for parts in (1, 3)]
     assert plain[1] == 3 * plain[0]
 
 
