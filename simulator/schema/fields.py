@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from densimeter.formats import (
     Accumulator,
@@ -36,8 +36,12 @@ def _accumulator(written: Any) -> Accumulator:
         raise ValueError(str(error)) from error
 
 
-FormatField = Annotated[BlockFormat, BeforeValidator(_format)]
-AccumulatorField = Annotated[Accumulator, BeforeValidator(_accumulator)]
+FormatField = Annotated[
+    BlockFormat,
+    BeforeValidator(_format),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "required": ["element"]}]}),
+]
+AccumulatorField = Annotated[Accumulator, BeforeValidator(_accumulator), WithJsonSchema({"type": "string"})]
 
 
 class StrictModel(BaseModel):

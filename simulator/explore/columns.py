@@ -1,0 +1,215 @@
+"""From the codes of designs to their result columns: every distinct part is looked up once, the rest is arithmetic.
+
+A design's settings fall into sections, the keys of its YAML that are read together: the unit, the array, a memory. Each
+distinct section is validated once, and each distinct combination of the sections that a piece of a machine depends on
+is looked up once, through the functions that `simulator.evaluate` uses too. Designs then gather rows of these pieces.
+"""
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import create_model
+
+from densimeter.hwmodels.accelerator import lookup
+from densimeter.hwmodels.accelerator.cost import BUFFERS, PARTS, Column
+from densimeter.hwmodels.accelerator.evaluation import Results, demand_row, results
+from densimeter.hwmodels.accelerator.lookup import Gathered, Row
+from densimeter.hwmodels.accelerator.machine import Buffers, Machine
+from densimeter.hwmodels.accelerator.performance import MACHINE, total_costs
+from densimeter.hwmodels.gemm import Workload
+from densimeter.simulator.design import buffers_of, machine_of, storage_of, workload_of
+from densimeter.simulator.explore.memo import Integers, Slots, interned
+from densimeter.simulator.explore.stages import Batch, Refusal, Stage
+from densimeter.simulator.schema.design import DesignPoint
+from densimeter.simulator.schema.document import Document, validate
+from densimeter.simulator.schema.fields import StrictModel, UnitField
+
+Columns = dict[str, Column]
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "unit": tuple(UnitField.model_fields),
+    **{name: (name,) for name in DesignPoint.model_fields if name not in UnitField.model_fields},
+}
+"""The keys of a design point that are validated together."""
+
+# Compiled loops that run on several threads must not be entered by several threads.
+_TURN = threading.Lock()
+_BLOCK = 8192  # designs at a time in the arithmetic: few enough that its columns stay in a processor's cache
+_MODELS: Mapping[str, type[StrictModel]] = {
+    "unit": UnitField,
+    **{
+        name: create_model(name, __base__=StrictModel, **{name: (field.annotation, field)})  # type: ignore[call-overload]
+        for name, field in DesignPoint.model_fields.items()
+        if name not in UnitField.model_fields
+    },
+}
+_PIECES: Mapping[str, tuple[Callable[[Machine], Row], tuple[str, ...]]] = {
+    "array": (lookup.array_piece, ("array",)),
+    "vector": (lookup.vector_piece, ("array", "vector_lanes")),
+    "capacities": (lookup.capacities_piece, ("buffers",)),
+    "overlap": (lookup.overlap_piece, ("overlap",)),
+    "dram": (lookup.dram_piece, ("dram",)),
+    "unit": (lookup.unit_piece, ("unit", "node_nm", "clock_mhz")),
+}
+# The pieces of a machine that depend on whole sections, and on which. Those of buffers and converters have their own.
+
+
+class Coded(Protocol):
+    """Designs by codes, as `explore.space.Space` has them."""
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """Dotted paths of the settings that vary."""
+
+    def design_of(self, codes: Mapping[str, int]) -> dict[str, Any]:
+        """The design point with these codes."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Result columns of the designs in `rows`, by number; all others are counted in `refusals`, by what cannot be.
+
+    Columns are the totals of `accelerator.evaluation.results`, and areas_mm2.* and energies_j.* by component.
+    """
+
+    rows: Slots
+    columns: Columns
+    refusals: dict[str, Refusal]
+
+
+class Evaluator:
+    """Evaluates designs of one space; what it has looked up it keeps. Threads take turns."""
+
+    def __init__(self, space: Coded) -> None:
+        self._space = space
+        self._settings = {
+            section: [path for path in space.settings if path.split(".")[0] in keys]
+            for section, keys in SECTIONS.items()
+        }
+        self._sections = {name: Stage[StrictModel](f"section {name}", name) for name in SECTIONS}
+        self._bytes = Stage[Buffers]("bytes", "buffers")
+        self._workloads = Stage[Workload]("workload")
+        self._pieces = {name: Stage[Row](name) for name in lookup.PIECES}
+        self._products = Stage[NDArray[np.void]]("products")
+        self._demands = Stage[NDArray[np.void]]("demands")
+        self._small: dict[str, dict[Hashable, int]] = {name: {} for name in ("elements", "bytes")}
+
+    def evaluate(self, codes: Mapping[str, Integers], count: int) -> Evaluated:
+        """`count` designs, with a column of codes for each setting of the space."""
+        with _TURN:
+            batch = Batch(codes, np.arange(count))
+            self._resolve(batch)
+            if not len(batch.rows):
+                return Evaluated(batch.rows, {}, batch.refusals)
+            machines = lookup.machine_rows(self._gathered(batch, MACHINE, slice(None)))
+            costs = self._costs(batch, machines)
+            unfit = costs["infeasible_products"] > 0
+            batch.refuse("tiling", unfit, lambda _: "half a buffer does not hold one fold of a product on this array")
+            if unfit.any():
+                machines, costs = machines[~unfit], costs[~unfit]
+            return Evaluated(batch.rows, self._results(batch, machines, costs), batch.refusals)
+
+    def _resolve(self, batch: Batch) -> None:
+        for section, stage in self._sections.items():
+            codes = [batch.codes[path][batch.rows] for path in self._settings[section]]
+            stage.resolve(batch, codes or [np.zeros(len(batch.rows), np.intp)], partial(self._section, batch, section))
+        self._bytes.resolve(
+            batch, self._keys(batch, "buffers"), lambda place: buffers_of(self._point(batch, place).buffers)
+        )
+        self._workloads.resolve(
+            batch, self._keys(batch, "workload"), lambda place: workload_of(self._point(batch, place).workload)
+        )
+        for name, (piece, sections) in _PIECES.items():
+            self._resolve_piece(batch, name, piece, self._keys(batch, *sections))
+        if not len(batch.rows):
+            return
+        self._pieces["converters"].resolve(
+            batch, self._keys(batch, "unit", "storage", "node_nm"), partial(self._converters, batch)
+        )
+        for name in BUFFERS:
+            keys = [*self._port_and_bytes(batch, name), batch.slots["unit"], *self._keys(batch, "sram_cells")]
+            self._resolve_piece(batch, f"{name}_buffer", partial(lookup.buffer_piece, name=name), keys)
+        self._products.resolve(batch, self._keys(batch, "unit", "storage", "workload"), partial(self._product, batch))
+        self._demands.resolve(
+            batch, [batch.slots["products"], *self._keys(batch, "dram")], partial(self._demand, batch)
+        )
+
+    def _keys(self, batch: Batch, *sections: str) -> list[Slots]:
+        return [batch.slots[f"section {section}"] for section in sections]
+
+    def _resolve_piece(self, batch: Batch, name: str, piece: Callable[[Machine], Row], keys: Sequence[Slots]) -> None:
+        self._pieces[name].resolve(batch, keys, lambda place: piece(machine_of(self._point(batch, place))))
+
+    def _section(self, batch: Batch, section: str, place: int) -> StrictModel:
+        """Validate a section as it stands in one of the designs that have it."""
+        row = batch.rows[place]
+        design = self._space.design_of({path: int(codes[row]) for path, codes in batch.codes.items()})
+        written = {key: design[key] for key in SECTIONS[section] if key in design}
+        return validate(Document("design point", written, {}), _MODELS[section])
+
+    def _point(self, batch: Batch, place: int) -> DesignPoint:
+        """A design put together from its sections, each of which is valid."""
+        found = [stage.of(batch, place) for stage in self._sections.values()]
+        return DesignPoint.model_construct(**{key: value for section in found for key, value in section})
+
+    def _converters(self, batch: Batch, place: int) -> Row:
+        point = self._point(batch, place)
+        return lookup.converters_piece(machine_of(point), storage_of(point))
+
+    def _product(self, batch: Batch, place: int) -> NDArray[np.void]:
+        point = self._point(batch, place)
+        return lookup.product_rows(self._workloads.of(batch, place), storage_of(point), point.datapath())
+
+    def _demand(self, batch: Batch, place: int) -> NDArray[np.void]:
+        point = self._point(batch, place)
+        return demand_row(machine_of(point), self._workloads.of(batch, place), storage_of(point))
+
+    def _port_and_bytes(self, batch: Batch, name: str) -> tuple[Slots, Slots]:
+        """Of a buffer, small integers that stand for the elements at its port and for its size."""
+
+        def elements(arrays: Sequence[Row]) -> Slots:
+            return interned((lookup.port_elements(array, name) for array in arrays), self._small["elements"])
+
+        def sizes(capacities: Sequence[Row]) -> Slots:
+            return interned((row[f"{name}_capacity_bits"] for row in capacities), self._small["bytes"])
+
+        return (
+            self._pieces["array"].table(f"{name} port", elements)[batch.slots["array"]],
+            self._pieces["capacities"].table(f"{name} bytes", sizes)[batch.slots["capacities"]],
+        )
+
+    def _costs(self, batch: Batch, machines: NDArray[np.void]) -> NDArray[np.void]:
+        counts = self._products.table("counts", lambda found: np.array([len(products) for products in found], np.int64))
+        slots = batch.slots["products"]
+        first = np.cumsum(counts) - counts
+        return total_costs(machines, np.concatenate(self._products.accepted), first[slots], counts[slots])
+
+    def _results(self, batch: Batch, machines: NDArray[np.void], costs: NDArray[np.void]) -> Columns:
+        demands = self._demands.table("rows", np.concatenate)
+        columns: Columns = {}
+        for start in range(0, len(batch.rows), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            parts = lookup.parts_rows(self._gathered(batch, PARTS, block))
+            found = results(machines[block], parts, costs[block], demands[batch.slots["demands"][block]])
+            for name, column in _named(found):
+                columns.setdefault(name, np.empty(len(batch.rows)))[block] = column
+        return columns
+
+    def _gathered(self, batch: Batch, row: np.dtype[np.void], block: slice) -> dict[str, Gathered]:
+        """The pieces that have fields of such a row, for a block of the batch."""
+        return {
+            name: (stage.table("rows", partial(lookup.table, name)), batch.slots[name][block])
+            for name, stage in self._pieces.items()
+            if set(lookup.PIECES[name].names or ()) & {*(row.names or ()), "dram_bits_per_us"}
+        }
+
+
+def _named(found: Results) -> Iterator[tuple[str, Column]]:
+    yield from found.totals.items()
+    yield from ((f"areas_mm2.{name}", column) for name, column in found.areas_mm2.items())
+    yield from ((f"energies_j.{name}", column * 1e-12) for name, column in found.energies_pj.items())

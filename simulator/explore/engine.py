@@ -1,0 +1,182 @@
+"""A sweep from beginning to end: parts that are missing are evaluated, files written, the front kept as it goes."""
+
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from densimeter.reports.quantities import quantity
+from densimeter.simulator.explore.executors import MakeExecutor, as_finished, in_order
+from densimeter.simulator.explore.expressions import Values
+from densimeter.simulator.explore.load import Exploration
+from densimeter.simulator.explore.part import EvaluatePart, FinishedPart
+from densimeter.simulator.explore.plan import Plan, Shard, plan_of
+from densimeter.simulator.explore.result_names import result_kinds
+from densimeter.simulator.explore.rows import design_columns, no_rows, on_front
+from densimeter.simulator.explore.run_folder import RunFolder
+from densimeter.simulator.explore.tally import Tally
+
+_WHOLE = Shard()
+_INFINITE = (math.inf, -math.inf)
+_BETWEEN_CHECKPOINTS_S = 5.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands. planned: designs of this run, or of its shard; facts: what run.json says."""
+
+    path: Path
+    facts: dict[str, Any]
+    front: pa.Table
+    planned: int
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.facts["state"] == "done")
+
+
+def run(
+    exploration: Exploration,
+    path: Path,
+    *,
+    shard: Shard = _WHOLE,
+    executor: MakeExecutor | None = None,
+    advance: Callable[[int, int], None] = lambda done, planned: None,
+) -> Run:
+    """Evaluate what is missing of a grid or random search in the folder of a run, which is made if need be.
+
+    executor: makes who evaluates (default: this process). advance: is told how many of the planned designs are done.
+    Whatever ends this early, finished parts stay, and the same call goes on. Raises ConfigError for a folder that holds
+    another run or cannot be written, ToolError where workers cannot be had or keep dying.
+    """
+    plan, folder = plan_of(exploration), RunFolder(path)
+    sweep = resolved_text(exploration)
+    mine = plan.of_shard(shard)
+    with folder.locked():
+        folder.begin(sweep, versions())
+        progress = Progress(exploration, plan, folder, shard)
+        missing = [number for number in mine if number not in progress.tallies]
+        work = EvaluatePart(sweep)
+        found = in_order(work, missing) if executor is None else as_finished(executor, work, missing)
+        advance(progress.designs, progress.planned)
+        try:
+            for part in found:
+                progress.finish(part)
+                advance(progress.designs, progress.planned)
+        finally:
+            result = progress.checkpoint()
+        return result
+
+
+def resolved_text(exploration: Exploration) -> str:
+    """run.yaml."""
+    return yaml.safe_dump(exploration.resolved(), sort_keys=False, allow_unicode=True)
+
+
+def versions() -> dict[str, str]:
+    """Of what decides the numbers and the bytes."""
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in ("densimeter", "numpy", "numba", "pyarrow")
+    }
+
+
+class Progress:
+    """What is finished of a run, and its front: read from its folder, kept up to date there."""
+
+    def __init__(self, exploration: Exploration, plan: Plan, folder: RunFolder, shard: Shard = _WHOLE) -> None:
+        self._exploration, self._plan, self._folder, self._shard = exploration, plan, folder, shard
+        self._objectives = dict(exploration.sweep.objectives)
+        earlier = folder.facts().get("times", {"begun": _now(), "seconds": 0.0})
+        self._begun, self._spent_s = earlier["begun"], earlier["seconds"]
+        self._clock = self._last = time.monotonic()
+        self.tallies = folder.finished(plan)
+        self._front = self._front_of_folder()
+
+    @property
+    def designs(self) -> int:
+        """Finished designs."""
+        return sum(tally.designs for tally in self.tallies.values())
+
+    @property
+    def planned(self) -> int:
+        """Designs of the whole run, or of its shard."""
+        return sum(len(self._plan.span(number)) for number in self._plan.of_shard(self._shard))
+
+    def finish(self, part: FinishedPart) -> None:
+        """Keep a part; the front and run.json follow every few seconds."""
+        self._folder.write_part(self._plan, part.number, part.parquet)
+        self.tallies[part.number] = part.tally
+        self._front = self._joined(self._front, part.front)
+        if time.monotonic() - self._last > _BETWEEN_CHECKPOINTS_S:
+            self.checkpoint()
+
+    def checkpoint(self, *, done: bool | None = None) -> Run:
+        """Write the front and run.json. done: whether nothing is missing (default: whether no part is)."""
+        self._folder.write_front(self._front, self.tallies)
+        facts = self._facts(set(self._plan.of_shard(self._shard)) <= self.tallies.keys() if done is None else done)
+        self._folder.write_facts(facts)
+        self._last = time.monotonic()
+        return Run(self._folder.path, facts, self._front, self.planned)
+
+    def _front_of_folder(self) -> pa.Table:
+        """The front of all finished parts: as it was written last, and with the parts that it does not know."""
+        front, behind = self._folder.front()
+        if front is None or not behind <= self.tallies.keys():
+            front, behind = no_rows(self._exploration.space), set()
+        for number in sorted(self.tallies.keys() - behind):
+            front = self._joined(front, self._folder.rows(self._plan, number))
+        return front
+
+    def _joined(self, front: pa.Table, rows: pa.Table) -> pa.Table:
+        both = pa.concat_tables([front, rows])
+        return both.filter(pa.array(on_front(both, self._exploration.sweep.objectives))).sort_by("index")
+
+    def _facts(self, done: bool) -> dict[str, Any]:
+        sweep, space = self._exploration.sweep, self._exploration.space
+        tally = sum(self.tallies.values(), Tally())
+        refused = {
+            kind: {
+                "count": refusal.count,
+                "index": int(self._plan.indices(np.array([refusal.row]))[0]),
+                "reason": refusal.reason,
+            }
+            for kind, refusal in sorted(tally.refusals.items())
+        }
+        return {
+            "name": sweep.name,
+            "state": "done" if done else "running",
+            "method": sweep.search.method,
+            "seed": sweep.search.seed,
+            "shard": None if self._shard == _WHOLE else str(self._shard),
+            "objectives": dict(sweep.objectives),
+            "axes": {name: _plain(space.labels[name]) for name in design_columns(space)},
+            "columns": {name: {"meaning": quantity(name).title} for name in result_kinds()},
+            "counts": {**tally.counts(), "front": self._front.num_rows},
+            "infeasible": refused,
+            "versions": versions(),
+            "times": {
+                "begun": self._begun,
+                "written": _now(),
+                "seconds": round(self._spent_s + time.monotonic() - self._clock, 3),
+            },
+        }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _plain(labels: Values) -> list[Any]:
+    """Labels as JSON has them; a number that is not given is null."""
+    return [
+        None if isinstance(x, float) and math.isnan(x) else str(x) if x in _INFINITE else x for x in labels.tolist()
+    ]

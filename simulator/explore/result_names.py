@@ -1,0 +1,22 @@
+"""The names of result columns, which objectives and constraints may use: as the machine model itself gives them."""
+
+from functools import cache
+
+import numpy as np
+
+from densimeter.hwmodels.accelerator.cost import PARTS
+from densimeter.hwmodels.accelerator.evaluation import DEMANDS, results
+from densimeter.hwmodels.accelerator.performance import COST, MACHINE
+from densimeter.simulator.explore.expressions import Kind
+
+TRUTHS = ("feasible",)
+
+
+@cache
+def result_kinds() -> dict[str, Kind]:
+    """Totals, `areas_mm2.` and `energies_j.` of each component, with the kind of their values."""
+    found = results(*(np.ones(1, dtype) for dtype in (MACHINE, PARTS, COST, DEMANDS)))
+    names = [*found.totals]
+    names += [f"areas_mm2.{component}" for component in found.areas_mm2]
+    names += [f"energies_j.{component}" for component in found.energies_pj]
+    return {name: "truth" if name in TRUTHS else "number" for name in names}

@@ -1,0 +1,191 @@
+"""A finite space of design points: it can be counted, numbered and drawn from without being written out."""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from densimeter.simulator.explore.expressions import Expression, Values
+from densimeter.simulator.explore.numbering import MOST_COMBINATIONS, Codes, Numbering, combinations, ravel
+
+Indices = NDArray[np.int64]
+_CHUNK = 2**18
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one axis, or one setting that follows from axes, takes in designs.
+
+    values: as the YAML writes them; labels: the same as numbers, texts or truths, for expressions and result rows.
+    sources: the axes that decide, with the number of their codes; table: the code of the value for each combination of
+    theirs, None where the one source is the axis itself. is_setting: `name` is a path into the design point, not just
+    the name of an axis of choices.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    labels: Values
+    sources: Mapping[str, int]
+    table: NDArray[np.int32] | None = None
+    is_setting: bool = True
+
+    def codes(self, axes: Codes) -> NDArray[np.integer]:
+        """The code of its value in each design."""
+        if self.table is None:
+            return axes[self.name]
+        return self.table[ravel([axes[name] for name in self.sources], tuple(self.sources.values()))]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on settings. columns: those that it names; constants: the labels of settings that do not vary."""
+
+    expression: Expression
+    columns: Mapping[str, Column]
+    constants: Mapping[str, Values]
+
+    @cached_property
+    def sources(self) -> dict[str, int]:
+        """The axes that it depends on, with the number of their codes."""
+        return {name: count for column in self.columns.values() for name, count in column.sources.items()}
+
+    @cached_property
+    def table(self) -> NDArray[np.bool_] | None:
+        """Where it holds, for all combinations of its axes; None where they are too many to be written out."""
+        if math.prod(self.sources.values()) > MOST_COMBINATIONS:
+            return None
+        found = combinations(self.sources)
+        return np.broadcast_to(self._evaluated(found), math.prod(self.sources.values())).astype(np.bool_)
+
+    def __call__(self, axes: Codes) -> NDArray[np.bool_]:
+        """Whether it holds, for each design."""
+        if self.table is None:
+            return self._evaluated(axes)
+        return self.table[ravel([axes[name] for name in self.sources], tuple(self.sources.values()))]
+
+    def _evaluated(self, axes: Codes) -> Values:
+        return self.expression({**self.constants, **named(self.columns, axes)})
+
+
+@dataclass(frozen=True)
+class Space:
+    """The product of the axes. An index below `size` names each distinct design, whatever the constraints say.
+
+    base: the design point without its axes. constraints: on settings alone. Indices are in the order of
+    `itertools.product`, the last axis varying fastest; where axes have conditions, see `numbering`.
+    """
+
+    base: Mapping[str, Any]
+    numbering: Numbering
+    columns: Mapping[str, Column]
+    constraints: tuple[Condition, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Distinct designs before constraints, exactly."""
+        return self.numbering.size
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes: paths into the design point, or names given to choices."""
+        return tuple(axis.name for axis in self.numbering.axes)
+
+    @cached_property
+    def settings(self) -> tuple[str, ...]:
+        """Paths into the design point that vary, those that follow from axes included."""
+        return tuple(name for name, column in self.columns.items() if column.is_setting)
+
+    @cached_property
+    def values(self) -> dict[str, tuple[Any, ...]]:
+        """The values of each axis and each varying setting, which its codes count; as written in YAML."""
+        return {name: column.values for name, column in self.columns.items()}
+
+    @cached_property
+    def labels(self) -> dict[str, Values]:
+        """The same as numbers, texts or truths: a composed format by its name, a number that is not given as NaN."""
+        return {name: column.labels for name, column in self.columns.items()}
+
+    def codes(self, indices: Indices) -> dict[str, NDArray[np.int32]]:
+        """Codes of these designs, for every name in `values`. Raises ConfigError for 2**63 designs or more."""
+        return self._all(self.numbering.codes(np.asarray(indices, np.int64)))
+
+    def canonical(self, codes: Codes) -> dict[str, NDArray[np.int32]]:
+        """Codes for every name in `values` from any codes of the axes: what is switched off takes its own value."""
+        return self._all(self.numbering.canonical(codes))
+
+    def indices(self, codes: Codes) -> Indices:
+        """The index of each design, from the codes of the axes; the inverse of `codes`."""
+        return self.numbering.indices(codes)
+
+    def mask(self, codes: Codes) -> NDArray[np.bool_]:
+        """Which of these designs meet the constraints on settings."""
+        rows = len(next(iter(codes.values()))) if codes else 1
+        holds = np.ones(rows, np.bool_)
+        for constraint in self.constraints:
+            holds &= constraint(codes)
+        return holds
+
+    def design(self, index: int) -> dict[str, Any]:
+        """The design point of an index, as `simulator.evaluate` takes it."""
+        return self.design_of({name: int(column[0]) for name, column in self.codes(np.array([index])).items()})
+
+    def design_of(self, codes: Mapping[str, int]) -> dict[str, Any]:
+        """The design point with these codes of the axes."""
+        found = self.canonical({axis: np.array([codes[axis]]) for axis in self.axes})
+        design = copy.deepcopy(dict(self.base))
+        for name in self.settings:
+            put(design, name, self.values[name][int(found[name][0])])
+        return design
+
+    def draw(self, count: int, rng: np.random.Generator) -> Indices:
+        """Distinct indices, uniformly at random and in random order: `count` of them, or all where there are fewer."""
+        if count >= self.size:
+            return rng.permutation(self.size)
+        if count * 2 > self.size:
+            return rng.permutation(self.size)[:count]
+        drawn = np.zeros(0, np.int64)
+        while len(drawn) < count:
+            drawn = np.concatenate((drawn, rng.integers(self.size, size=count - len(drawn) + 16)))
+            drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+        return drawn[:count]
+
+    def allowed(self) -> int:
+        """Designs that meet the constraints on settings, counted one by one."""
+        if not self.constraints:
+            return self.size
+        starts = range(0, self.size, _CHUNK)
+        chunks = (np.arange(start, min(start + _CHUNK, self.size)) for start in starts)
+        return sum(int(np.count_nonzero(self.mask(self.codes(chunk)))) for chunk in chunks)
+
+    def _all(self, axes: Codes) -> dict[str, NDArray[np.int32]]:
+        return {name: column.codes(axes).astype(np.int32, copy=False) for name, column in self.columns.items()}
+
+
+def named(columns: Mapping[str, Column], axes: Codes) -> dict[str, Values]:
+    """The labels of columns in each design, for an expression."""
+    return {name: column.labels[column.codes(axes)] for name, column in columns.items()}
+
+
+def put(design: dict[str, Any], path: str, value: Any) -> None:
+    """Set what stands at a dotted path."""
+    *outer, last = path.split(".")
+    for step in outer:
+        if not isinstance(design.get(step), dict):
+            design[step] = {}
+        design = design[step]
+    design[last] = value
+
+
+def get(design: Mapping[str, Any], path: str, default: Any) -> Any:
+    """What stands at a dotted path, or the default where nothing does."""
+    found: Any = design
+    for step in path.split("."):
+        if not isinstance(found, Mapping) or step not in found:
+            return default
+        found = found[step]
+    return found
