@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 
 import numpy as np
+from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from densimeter.formats import BlockFormat, Datapath, FormatError, get
@@ -37,6 +38,7 @@ from densimeter.hwmodels.systolic import DATAFLOWS, INPUT_STATIONARY
 FIRST: tuple[Operand, ...] = ("activation", "query", "probability")
 SECOND: tuple[Operand, ...] = ("weight", "key", "value")
 _FLOAT32 = get("float32")
+_WORD = 8
 _NOTHING = Part(0.0, 0.0, 0.0)
 _PART_FIGURES = ("area_mm2", "leakage_mw", "energy_pj", "area_band", "leakage_band", "energy_band")
 _BUFFER_FIGURES = ("area_mm2", "leakage_mw", "read_pj_per_bit", "write_pj_per_bit")
@@ -278,9 +280,29 @@ def _one_of_each(machine: Machine, *pieces: str) -> dict[str, Gathered]:
 def _joined(dtype: np.dtype[np.void], pieces: Mapping[str, Gathered]) -> NDArray[np.void]:
     rows = np.zeros(len(next(iter(pieces.values()))[1]), dtype)
     for found, numbers in pieces.values():
-        for name in set(found.dtype.names or ()) & set(dtype.names or ()):
-            rows[name] = found[name][numbers]
+        held = [name for name in dtype.names or () if name in (found.dtype.names or ())]
+        if (into := _words(rows)) is not None and (words := _words(found)) is not None:
+            columns = [[of.fields[name][1] // _WORD for name in held] for of in (dtype, found.dtype) if of.fields]
+            _gather(into, words, numbers, *np.array(columns, np.intp))
+        else:
+            for name in held:
+                rows[name] = found[name][numbers]
     return rows
+
+
+def _words(rows: NDArray[np.void]) -> NDArray[np.uint64] | None:
+    """Rows as a matrix, where every field is eight bytes wide."""
+    if any(rows.dtype[name].itemsize != _WORD for name in rows.dtype.names or ()):
+        return None
+    return rows.view(np.uint64).reshape(len(rows), -1)
+
+
+@njit(cache=True)
+def _gather(into, words, numbers, into_columns, columns):  # type: ignore[no-untyped-def]
+    """A few fields of each design's row of a piece, copied in one pass: a column at a time takes ten times as long."""
+    for i in range(len(numbers)):
+        for j in range(len(columns)):
+            into[i, into_columns[j]] = words[numbers[i], columns[j]]
 
 
 def _part_fields(parts: Mapping[str, Part]) -> dict[str, float]:

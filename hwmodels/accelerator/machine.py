@@ -97,27 +97,6 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Ports:
-    """Bits a cycle between each buffer and the array: what the array's edge takes, and the sums that leave it."""
-
-    activation_bits: float
-    weight_bits: float
-    sum_bits: float
-
-
-def ports_of(machine: Machine) -> Ports:
-    """Streamed operands enter at the rows; stationary ones, a row of elements a cycle, at the columns."""
-    lanes, rows, cols = machine.datapath.lanes, machine.rows, machine.cols
-    activation_side = cols if machine.dataflow == "input_stationary" else rows
-    weight_side = rows if machine.dataflow == "input_stationary" else cols
-    return Ports(
-        activation_side * lanes * machine.activation_bits,
-        weight_side * lanes * machine.weight_bits,
-        cols * machine.datapath.register_bits,
-    )
-
-
-@dataclass(frozen=True)
 class Storage:
     """The format that each tensor has in DRAM and in the buffers; what is None is stored as the activations are.
 

@@ -46,13 +46,9 @@ _FLOATS = (
     "dram_bits_per_cycle",
     "conversions_per_cycle",
 )
-MACHINE = np.dtype(
-    [(name, np.int64) for name in _INTEGERS]
-    + [(name, np.bool_) for name in _FLAGS]
-    + [(name, np.float64) for name in _FLOATS],
-    align=True,
-)
-"""A machine a row. `dataflow` counts `systolic.DATAFLOWS`; an infinite `conversions_per_cycle` never limits."""
+MACHINE = np.dtype([(name, np.int64) for name in (*_INTEGERS, *_FLAGS)] + [(name, np.float64) for name in _FLOATS])
+"""A machine a row. `dataflow` counts `systolic.DATAFLOWS`; an infinite `conversions_per_cycle` never limits. Every
+field has eight bytes, so that rows are put together word by word."""
 
 PRODUCT = np.dtype(
     [(name, np.int64) for name in ("m", "n", "k", "count", "parts")]

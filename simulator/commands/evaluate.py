@@ -16,7 +16,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate one design point: its totals, what takes them by component, and every layer of its workload."""
-    from densimeter.simulator.evaluate import evaluate_document
+    from densimeter.simulator.evaluation import evaluate_document
     from densimeter.simulator.schema.document import read
 
     document = read(design_path)

@@ -39,7 +39,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 # Compiled loops that run on several threads must not be entered by several threads.
 _TURN = threading.Lock()
-_BLOCK = 8192  # designs at a time in the arithmetic: few enough that its columns stay in a processor's cache
 _MODELS: Mapping[str, type[StrictModel]] = {
     "unit": UnitField,
     **{
@@ -48,6 +47,8 @@ _MODELS: Mapping[str, type[StrictModel]] = {
         if name not in UnitField.model_fields
     },
 }
+# The pieces of a machine that depend on whole sections, and on which.
+# Buffers and converters are resolved on their own.
 _PIECES: Mapping[str, tuple[Callable[[Machine], Row], tuple[str, ...]]] = {
     "array": (lookup.array_piece, ("array",)),
     "vector": (lookup.vector_piece, ("array", "vector_lanes")),
@@ -56,7 +57,6 @@ _PIECES: Mapping[str, tuple[Callable[[Machine], Row], tuple[str, ...]]] = {
     "dram": (lookup.dram_piece, ("dram",)),
     "unit": (lookup.unit_piece, ("unit", "node_nm", "clock_mhz")),
 }
-# The pieces of a machine that depend on whole sections, and on which. Those of buffers and converters have their own.
 
 
 class Coded(Protocol):
@@ -106,12 +106,12 @@ class Evaluator:
             self._resolve(batch)
             if not len(batch.rows):
                 return Evaluated(batch.rows, {}, batch.refusals)
-            machines = lookup.machine_rows(self._gathered(batch, MACHINE, slice(None)))
+            machines = lookup.machine_rows(self._gathered(batch, MACHINE))
             costs = self._costs(batch, machines)
             unfit = costs["infeasible_products"] > 0
             batch.refuse("tiling", unfit, lambda _: "half a buffer does not hold one fold of a product on this array")
             if unfit.any():
-                machines, costs = machines[~unfit], costs[~unfit]
+                machines, costs = (rows.take(np.flatnonzero(~unfit)) for rows in (machines, costs))
             return Evaluated(batch.rows, self._results(batch, machines, costs), batch.refusals)
 
     def _resolve(self, batch: Batch) -> None:
@@ -190,20 +190,14 @@ class Evaluator:
         return total_costs(machines, np.concatenate(self._products.accepted), first[slots], counts[slots])
 
     def _results(self, batch: Batch, machines: NDArray[np.void], costs: NDArray[np.void]) -> Columns:
-        demands = self._demands.table("rows", np.concatenate)
-        columns: Columns = {}
-        for start in range(0, len(batch.rows), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            parts = lookup.parts_rows(self._gathered(batch, PARTS, block))
-            found = results(machines[block], parts, costs[block], demands[batch.slots["demands"][block]])
-            for name, column in _named(found):
-                columns.setdefault(name, np.empty(len(batch.rows)))[block] = column
-        return columns
+        parts = lookup.parts_rows(self._gathered(batch, PARTS))
+        demands = self._demands.table("rows", np.concatenate)[batch.slots["demands"]]
+        return {name: np.ascontiguousarray(column) for name, column in _named(results(machines, parts, costs, demands))}
 
-    def _gathered(self, batch: Batch, row: np.dtype[np.void], block: slice) -> dict[str, Gathered]:
-        """The pieces that have fields of such a row, for a block of the batch."""
+    def _gathered(self, batch: Batch, row: np.dtype[np.void]) -> dict[str, Gathered]:
+        """The pieces that have fields of such a row."""
         return {
-            name: (stage.table("rows", partial(lookup.table, name)), batch.slots[name][block])
+            name: (stage.table("rows", partial(lookup.table, name)), batch.slots[name])
             for name, stage in self._pieces.items()
             if set(lookup.PIECES[name].names or ()) & {*(row.names or ()), "dram_bits_per_us"}
         }

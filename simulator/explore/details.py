@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from densimeter.formats.errors import ConfigError
 from densimeter.formats.files import write_text
-from densimeter.simulator.evaluate import evaluate
+from densimeter.simulator import evaluate
 from densimeter.simulator.explore.load import load
 
 

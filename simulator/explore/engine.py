@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -98,8 +98,13 @@ class Progress:
         earlier = folder.facts().get("times", {"begun": _now(), "seconds": 0.0})
         self._begun, self._spent_s = earlier["begun"], earlier["seconds"]
         self._clock = self._last = time.monotonic()
-        self.tallies = folder.finished(plan)
-        self._front = self._front_of_folder()
+        # One assignment changes both, so that an interruption finds the front of exactly these parts.
+        self._finished = self._finished_in_folder()
+
+    @property
+    def tallies(self) -> Mapping[int, Tally]:
+        """What became of the designs of each finished part, by its number."""
+        return self._finished[0]
 
     @property
     def designs(self) -> int:
@@ -114,27 +119,29 @@ class Progress:
     def finish(self, part: FinishedPart) -> None:
         """Keep a part; the front and run.json follow every few seconds."""
         self._folder.write_part(self._plan, part.number, part.parquet)
-        self.tallies[part.number] = part.tally
-        self._front = self._joined(self._front, part.front)
+        tallies, front = self._finished
+        self._finished = ({**tallies, part.number: part.tally}, self._joined(front, part.front))
         if time.monotonic() - self._last > _BETWEEN_CHECKPOINTS_S:
             self.checkpoint()
 
     def checkpoint(self, *, done: bool | None = None) -> Run:
         """Write the front and run.json. done: whether nothing is missing (default: whether no part is)."""
-        self._folder.write_front(self._front, self.tallies)
+        tallies, front = self._finished
+        self._folder.write_front(front, tallies)
         facts = self._facts(set(self._plan.of_shard(self._shard)) <= self.tallies.keys() if done is None else done)
         self._folder.write_facts(facts)
         self._last = time.monotonic()
-        return Run(self._folder.path, facts, self._front, self.planned)
+        return Run(self._folder.path, facts, front, self.planned)
 
-    def _front_of_folder(self) -> pa.Table:
-        """The front of all finished parts: as it was written last, and with the parts that it does not know."""
+    def _finished_in_folder(self) -> tuple[dict[int, Tally], pa.Table]:
+        """All finished parts and their front: as it was written last, and with the parts that it does not know."""
+        tallies = self._folder.finished(self._plan)
         front, behind = self._folder.front()
-        if front is None or not behind <= self.tallies.keys():
+        if front is None or not behind <= tallies.keys():
             front, behind = no_rows(self._exploration.space), set()
-        for number in sorted(self.tallies.keys() - behind):
+        for number in sorted(tallies.keys() - behind):
             front = self._joined(front, self._folder.rows(self._plan, number))
-        return front
+        return tallies, front
 
     def _joined(self, front: pa.Table, rows: pa.Table) -> pa.Table:
         both = pa.concat_tables([front, rows])
@@ -160,7 +167,7 @@ class Progress:
             "objectives": dict(sweep.objectives),
             "axes": {name: _plain(space.labels[name]) for name in design_columns(space)},
             "columns": {name: {"meaning": quantity(name).title} for name in result_kinds()},
-            "counts": {**tally.counts(), "front": self._front.num_rows},
+            "counts": {**tally.counts(), "front": self._finished[1].num_rows},
             "infeasible": refused,
             "versions": versions(),
             "times": {

@@ -6,7 +6,15 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.connection import wait as wait_for
 from typing import TypeVar
@@ -18,7 +26,7 @@ MakeExecutor = Callable[[], AbstractContextManager[Executor]]
 
 _IN_FLIGHT = 16
 _MOST_DEATHS = 3
-_CONNECT_S = 30
+_CONNECT_S, _CLOSE_S = 30, 5
 
 
 def in_order(work: Callable[[int], T], numbers: Iterable[int]) -> Iterator[T]:
@@ -61,7 +69,6 @@ def as_finished(
             except BaseException:
                 for future in pending:
                     future.cancel()
-                executor.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
@@ -87,13 +94,14 @@ def processes(workers: int) -> MakeExecutor:
 def cluster(address: str) -> MakeExecutor:
     """The workers of a Dask scheduler. Dask itself gives the work of workers that die to others.
 
-    Raises ToolError where `distributed` is not installed, ConfigError where no scheduler answers there.
+    Raises ToolError where `distributed` is missing, the scheduler is lost, or a part kills every worker that it is
+    given to; ConfigError where no scheduler answers there.
     """
 
     @contextmanager
     def make() -> Iterator[Executor]:
         try:
-            from distributed import Client
+            from distributed import Client, KilledWorker
         except ImportError as error:
             raise ToolError(
                 "distributed is missing, needed for --cluster; run: pip install 'densimeter[cluster]'"
@@ -104,8 +112,14 @@ def cluster(address: str) -> MakeExecutor:
             raise ConfigError(
                 f"cluster {address}: no scheduler answers ({error}); expected one such as tcp://host:8786"
             ) from error
-        with client:
+        try:
             yield client.get_executor(pure=False)
+        except (KilledWorker, CancelledError) as error:
+            raise ToolError(
+                f"cluster {address}: the work was lost ({error!r}); finished parts are kept, the same command goes on"
+            ) from error
+        finally:
+            client.close(timeout=_CLOSE_S)
 
     return make
 

@@ -38,8 +38,9 @@ class Batch:
         first = int(np.argmax(which))
         refused = Refusal(int(np.count_nonzero(which)), int(self.rows[first]), reason(first))
         self.refusals[kind] = merged_refusals(self.refusals.get(kind), refused)
-        self.rows = self.rows[~which]
-        self.slots = {name: slots[~which] for name, slots in self.slots.items()}
+        kept = np.flatnonzero(~which)
+        self.rows = self.rows[kept]
+        self.slots = {name: slots[kept] for name, slots in self.slots.items()}
 
 
 def merged_refusals(one: Refusal | None, other: Refusal) -> Refusal:

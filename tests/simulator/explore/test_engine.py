@@ -14,12 +14,13 @@ import pytest
 
 from densimeter.formats.errors import ConfigError, DensimeterError
 from densimeter.simulator import evaluate
-from densimeter.simulator.explore.engine import Run, run
+from densimeter.simulator.explore.engine import Progress, Run, run
 from densimeter.simulator.explore.executors import using
 from densimeter.simulator.explore.load import Exploration, explore
 from densimeter.simulator.explore.merge import merge
 from densimeter.simulator.explore.part import PartMaker
 from densimeter.simulator.explore.plan import Shard
+from densimeter.simulator.explore.run_folder import RunFolder
 from support.sweeps import SWEEP, content
 
 PARTS = 10  # 2 * 5 * 4 * 3 * 2 = 240 designs, 24 a part
@@ -108,6 +109,30 @@ def test_an_interrupted_run_goes_on(
     assert run(exploration, path).is_done
     assert made == list(range(until, PARTS))  # nothing again
     assert content(path) == content(whole.path)
+
+
+def test_an_interruption_between_any_two_steps_of_keeping_a_part(
+    exploration: Exploration, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its file is there, as its front is joined, or once all is done."""
+    for step in ("write_part", "_joined", "finish"):
+        path, owner = tmp_path / step, RunFolder if step == "write_part" else Progress
+        real = getattr(owner, step)
+        calls: list[int] = []
+
+        def after(*arguments: Any, real: Any = real, calls: list[int] = calls) -> Any:
+            found = real(*arguments)
+            calls.append(1)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, step, after)
+            with pytest.raises(KeyboardInterrupt):
+                run(exploration, path)
+        run(exploration, path)
+        assert content(path) == content(whole.path)
 
 
 def test_a_finished_run_makes_nothing(

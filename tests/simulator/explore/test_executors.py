@@ -17,7 +17,7 @@ from densimeter.formats.errors import ConfigError, ToolError
 from densimeter.simulator.explore.engine import Run, run
 from densimeter.simulator.explore.executors import as_finished, cluster, processes, using
 from densimeter.simulator.explore.load import Exploration, explore
-from densimeter.simulator.explore.part import EvaluatePart, FinishedPart
+from support.parts import DeadlyParts, SmallParts
 from support.sweeps import SWEEP, content
 
 # A command whose parts are small, too, and slow enough to be killed between two of them.
@@ -34,27 +34,6 @@ def part(self, number, real=PartMaker.part):
 plan.BLOCK, PartMaker.part = 24, part
 main()
 """
-
-
-class SmallParts(EvaluatePart):
-    """Evaluates parts as small as those of this process, in a worker that was not told."""
-
-    def __call__(self, number: int) -> FinishedPart:
-        from densimeter.simulator.explore import plan
-
-        plan.BLOCK = 24
-        return super().__call__(number)
-
-
-class DeadlyParts(SmallParts):
-    """Kills its worker the first time that part 4 is asked for; a file remembers."""
-
-    def __call__(self, number: int) -> FinishedPart:
-        marker = Path(os.environ["DENSIMETER_TEST_MARKER"])
-        if number == 4 and not marker.exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__call__(number)
 
 
 class Unreliable(Executor):
@@ -104,7 +83,7 @@ def test_processes_make_the_run_of_one(
 
 @contextmanager
 def dask_cluster(tmp_path: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and workers, as a user starts them: processes of their own, whose numbers the test knows."""
+    """The address of a scheduler, and its process before those of its workers, as a user starts them."""
     address, environment = tmp_path / "scheduler.json", os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     python = [sys.executable, "-m", "distributed.cli"]
     commands = [["scheduler", "--port", "0", "--dashboard-address", ":0", "--scheduler-file", str(address)]]
@@ -119,7 +98,7 @@ def dask_cluster(tmp_path: Path, workers: int) -> Iterator[tuple[str, list[subpr
             while not address.exists():
                 assert time.monotonic() < deadline, "no scheduler came up"
                 time.sleep(0.05)
-        yield yaml.safe_load(address.read_text())["address"], started[1:]
+        yield yaml.safe_load(address.read_text())["address"], started
     finally:
         for process in started:
             process.kill()
@@ -131,15 +110,36 @@ def test_a_cluster_makes_the_run_of_one_process_though_a_worker_is_killed(
 ) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("densimeter.simulator.explore.engine.EvaluatePart", SmallParts)
-    with dask_cluster(tmp_path, 2) as (address, workers):
+    with dask_cluster(tmp_path, 2) as (address, (_, victim, _)):
 
         def kill_one(done: int, planned: int) -> None:
             if done >= 2 * 24:
-                workers[0].kill()
+                victim.kill()
 
         result = run(exploration, tmp_path / "cluster", executor=cluster(address), advance=kill_one)
-        assert workers[0].wait(timeout=60) == -signal.SIGKILL
+        assert victim.wait(timeout=60) == -signal.SIGKILL
     assert result.is_done
+    assert content(tmp_path / "cluster") == content(whole.path)
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_loses_no_finished_part(
+    exploration: Exploration, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("densimeter.simulator.explore.engine.EvaluatePart", SmallParts)
+    with dask_cluster(tmp_path, 1) as (address, processes):
+
+        def kill_scheduler(done: int, planned: int) -> None:
+            if done >= 2 * 24:
+                processes[0].kill()
+
+        with pytest.raises(ToolError, match="the work was lost"):
+            run(exploration, tmp_path / "cluster", executor=cluster(address), advance=kill_scheduler)
+    monkeypatch.undo()
+    monkeypatch.setattr("densimeter.simulator.explore.plan.BLOCK", 24)
+    assert content(tmp_path / "cluster")["run.json"]["counts"]["designs"] >= 2 * 24
+    run(exploration, tmp_path / "cluster")
     assert content(tmp_path / "cluster") == content(whole.path)
 
 

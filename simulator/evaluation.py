@@ -11,20 +11,8 @@ from densimeter.simulator.schema.document import Document, validate
 from densimeter.simulator.schema.fields import UnitField
 
 
-def evaluate(design_point: Mapping[str, Any]) -> dict[str, Any]:
-    """Evaluate a design point, written with the keys of the YAML: a unit or a machine.
-
-    A unit is ``{"format": "bfp6", "lanes": 16, "accumulator": "aligned24"}``; a machine has `array`, `dram` and
-    `workload` besides, or any other key of `schema.design.DesignPoint`, and gives the row of `machine_row`.
-
-    Raises ConfigError for a bad design point, ToolError where a synthesis fails, and ModelRangeError where none can be
-    had and the model does not answer.
-    """
-    return evaluate_document(Document("design point", dict(design_point), {}))
-
-
 def evaluate_document(document: Document) -> dict[str, Any]:
-    """`evaluate` for a parsed file: what is wrong is reported by file and line."""
+    """What `densimeter.simulator.evaluate` does, for a parsed file: what is wrong is reported by file and line."""
     of_machines = DesignPoint.model_fields.keys() - UnitField.model_fields.keys()
     if isinstance(document.data, Mapping) and not of_machines.isdisjoint(document.data):
         return machine_row(validate(document, DesignPoint))
