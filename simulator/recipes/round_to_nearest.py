@@ -1,0 +1,26 @@
+"""Round to nearest: tensors go into their format as they are. The baseline of every other recipe."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from densimeter.simulator.recipes.treatment import InputRanges
+
+if TYPE_CHECKING:
+    import torch
+
+    from densimeter.kernels.torch import Builder
+
+
+@dataclass(frozen=True)
+class RoundToNearest:
+    """No treatment, whatever rounding the format itself declares."""
+
+    name: Literal["round_to_nearest"] = "round_to_nearest"
+    needs_calibration: ClassVar[bool] = False
+    hardware: ClassVar[tuple[str, ...]] = ()
+
+    def builder(self, model: "torch.nn.Module", ranges: InputRanges | None) -> "Builder":
+        """Plain quantised layers."""
+        from densimeter.kernels.torch import QuantizedLinear
+
+        return QuantizedLinear.from_linear
