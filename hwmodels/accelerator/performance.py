@@ -263,7 +263,7 @@ def tiled_cycles(
     so comes again until all have passed. Folds of a double-buffered array follow each other across products too."""
     count = parts * folds.row_folds * folds.col_folds
     around = load_cycles(rows, dataflow) + rows + cols - 2
-    full_passes = folds.steps // steps
+    full_passes = int(folds.steps / steps)  # exact, and faster than of integers: see `systolic.ceiling`
     rest = folds.steps - full_passes * steps
     if not double_buffered:
         return count * ((full_passes + (1 if rest else 0)) * around + folds.steps)

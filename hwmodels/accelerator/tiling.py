@@ -137,7 +137,7 @@ def _sums_on_chip(best: Tiling, streamed: Operand, held: Operand, sums: Sums, wa
         best = _cheaper(best, _with_sums(streamed, held, sums, waiting, folds, even))
     panels = 1
     if best.traffic_bits < math.inf:
-        useful_folds = int(best.traffic_bits / bits_per_row) // held.fold_rows
+        useful_folds = int(int(best.traffic_bits / bits_per_row) / held.fold_rows)
         panels = ceiling(folds, max(1, min(folds, useful_folds)))
     held_once_bits = _reads(held, 1) * held.bits
     while _reads(streamed, panels) * streamed.bits + held_once_bits < best.traffic_bits:
@@ -196,7 +196,7 @@ def _rows_that_fit(operand: Operand, part_of_k: float) -> int:
     if operand.resident or operand.bits * part_of_k <= operand.capacity_bits:
         return operand.rows
     rows = int(operand.capacity_bits * operand.rows / (operand.bits * part_of_k))
-    return min(rows, operand.rows - 1) // operand.fold_rows * operand.fold_rows
+    return int(min(rows, operand.rows - 1) / operand.fold_rows) * operand.fold_rows
 
 
 @jitable

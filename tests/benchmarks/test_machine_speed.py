@@ -45,11 +45,11 @@ def machines() -> NDArray[np.void]:
     return rows
 
 
-def evaluate(designs: NDArray[np.void], work: NDArray[np.void]) -> None:
-    """What a sweep does for each chunk once the parts are looked up: counts, then areas, energies and all totals."""
-    first, count = np.zeros(DESIGNS, np.int64), np.full(DESIGNS, len(work))
-    costs = total_costs(designs, work, first, count)
-    parts, demands = np.ones(DESIGNS, PARTS), np.ones(DESIGNS, DEMANDS)
+def evaluate(
+    designs: NDArray[np.void], work: NDArray[np.void], parts: NDArray[np.void], demands: NDArray[np.void]
+) -> None:
+    """What a sweep does for each block once the parts are looked up: counts, then areas, energies and all totals."""
+    costs = total_costs(designs, work, np.zeros(DESIGNS, np.int64), np.full(DESIGNS, len(work)))
     results(designs, parts, costs, demands)
 
 
@@ -70,7 +70,7 @@ def test_machines_beside_a_closed_form(tokens: int) -> None:
     contestants: dict[str, Callable[[], object]] = {
         NUMPY: partial(closed_form, designs, work),
         "here, counts": partial(total_costs, designs, work, np.zeros(DESIGNS, np.int64), np.full(DESIGNS, len(work))),
-        "here, all figures": partial(evaluate, designs, work),
+        "here, all figures": partial(evaluate, designs, work, np.ones(DESIGNS, PARTS), np.ones(DESIGNS, DEMANDS)),
     }
     medians = medians_ms(contestants)
     show(f"{DESIGNS} machines x 12 products of {tokens} tokens", medians, NUMPY)
