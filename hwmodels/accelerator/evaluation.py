@@ -128,7 +128,9 @@ def evaluate(machine: Machine, workload: Workload, storage: Storage) -> Evaluati
     """
     machines, parts = machine_row(machine), parts_row(machine, storage)
     products = product_costs(machines[0], product_rows(workload, storage, machine.datapath))
-    for gemm in (gemm for gemm, cost in zip(workload.gemms, products, strict=True) if cost["infeasible_products"]):
+    lacking = np.flatnonzero(products["infeasible_products"])
+    if len(lacking):
+        gemm = workload.gemms[lacking[0]]
         raise ModelRangeError(
             f"product {gemm.name!r}, {gemm.m} x {gemm.k} by {gemm.k} x {gemm.n}: half a buffer does not hold one fold "
             f"of a {machine.rows} x {machine.cols} array of {machine.datapath.lanes} lanes; expected larger buffers"

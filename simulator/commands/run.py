@@ -118,12 +118,7 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
             if first:
                 progress.reset(task, total=planned, completed=done)
 
-        try:
-            yield advance
-        except KeyboardInterrupt:
-            progress.stop()
-            errors.print("interrupted; finished parts are kept, the same command goes on")
-            raise
+        yield advance
 
 
 def _table(found: "Run") -> Any:

@@ -12,6 +12,7 @@ from densimeter.hwmodels.accelerator.mixture import Mixture
 from densimeter.hwmodels.dram import Dram, dram
 from densimeter.hwmodels.systolic import Dataflow
 from densimeter.simulator.schema.fields import FormatField, StrictModel, UnitField
+from densimeter.simulator.workloads.language_models import language_model
 
 Size = Annotated[int, Field(ge=1, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
@@ -138,6 +139,13 @@ class WorkloadField(StrictModel):
     def _one_source(self) -> "WorkloadField":
         if (self.model is None) == (self.gemms is None):
             raise ValueError("expected a model, or a file of gemms")
+        try:
+            if self.model is not None:
+                language_model(self.model)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        if self.gemms is not None and not self.gemms.is_file():
+            raise ValueError(f"expected the path of a list of products, but there is no file {str(self.gemms)!r}")
         return self
 
 
