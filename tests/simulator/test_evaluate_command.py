@@ -43,6 +43,8 @@ def test_a_unit_is_printed(densimeter: Densimeter, tmp_path: Path) -> None:
         ({key: value for key, value in DESIGN.items() if key != "workload"}, "workload: missing, expected a value"),
         (DESIGN | {"dram": {"device": "hbm9"}}, "hbm2, hbm2e, hbm3"),
         ({"format": "bfp6", "accumulatr": "fp32"}, "did you mean 'accumulator'?"),
+        (DESIGN | {"workload": {"model": "llama2-7b"}}, "did you mean 'llama-2-7b'?"),
+        (DESIGN | {"workload": {"gemms": "none.csv"}}, "there is no file 'none.csv'"),
         ([1, 2], "machine.yaml:1: (document)"),
     ],
 )
