@@ -26,11 +26,11 @@ from densimeter.hwmodels.energy import (
 )
 from densimeter.hwmodels.figure import Figure
 from densimeter.hwmodels.mac import CELL_FLOW
-from densimeter.rtl.converter import emit_converter
-from densimeter.rtl.dequantizer import Target, emit_dequantizer
-from densimeter.rtl.liberty import Library, find_library
+from densimeter.rtl.cells.liberty import Library, find_library
+from densimeter.rtl.cells.power import PowerResult
+from densimeter.rtl.conversion.dequantizer import Target, emit_dequantizer
+from densimeter.rtl.conversion.quantizer import emit_converter
 from densimeter.rtl.module import EmittedModule
-from densimeter.rtl.power import PowerResult
 from densimeter.rtl.synthesize import CellResult
 
 

@@ -17,15 +17,15 @@ from densimeter.hwmodels.characterization.characterize import identify
 from densimeter.hwmodels.characterization.record import EnergyIdentity, EnergyRecord
 from densimeter.hwmodels.characterization.store import EnergyStore
 from densimeter.hwmodels.mac import CELL_FLOW, describe
-from densimeter.rtl.activity import without_glitches
+from densimeter.rtl.cells.activity import without_glitches
+from densimeter.rtl.cells.electrical import annotate
+from densimeter.rtl.cells.gate_simulation import period_ns, simulate
+from densimeter.rtl.cells.liberty import Library
+from densimeter.rtl.cells.netlist import mapped_netlist
+from densimeter.rtl.cells.power import PowerResult, energy, leakage_nw
 from densimeter.rtl.comparison import Vectors
-from densimeter.rtl.electrical import annotate
 from densimeter.rtl.emit import emit
-from densimeter.rtl.gate_simulation import period_ns, simulate
-from densimeter.rtl.liberty import Library
 from densimeter.rtl.module import EmittedModule
-from densimeter.rtl.netlist import mapped_netlist
-from densimeter.rtl.power import PowerResult, energy, leakage_nw
 from densimeter.rtl.synthesize import Flow
 
 PRODUCTS = 384

@@ -16,8 +16,8 @@ from densimeter.hwmodels.characterization.characterize import identify
 from densimeter.hwmodels.characterization.record import Record
 from densimeter.hwmodels.characterization.store import Store, user_cache
 from densimeter.hwmodels.mac import CELL_FLOW, Job, describe
+from densimeter.rtl.cells.liberty import Library
 from densimeter.rtl.emit import deepest_pipeline, emit, emit_loop
-from densimeter.rtl.liberty import Library
 from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.synthesize import CellResult, cell_recipe, synthesize_cells
 

@@ -14,8 +14,8 @@ from densimeter.hwmodels.characterization.store import Store
 from densimeter.hwmodels.figure import Figure
 from densimeter.hwmodels.fitted_model import Quantity, estimate, size_model
 from densimeter.rtl import yosys
+from densimeter.rtl.cells.liberty import Library
 from densimeter.rtl.emit import emit
-from densimeter.rtl.liberty import Library
 from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.synthesize import Flow, LutResult
 

@@ -11,8 +11,8 @@ import yaml
 from densimeter.formats.errors import ConfigError, nearest
 from densimeter.hwmodels.energy import measure
 from densimeter.hwmodels.mac import CELL_FLOW
+from densimeter.rtl.cells.liberty import Library
 from densimeter.rtl.comparison import Vectors
-from densimeter.rtl.liberty import Library
 from densimeter.rtl.synthesize import synthesize_cells
 
 _BITS, _CYCLES = 64, 2048

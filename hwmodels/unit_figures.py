@@ -13,7 +13,7 @@ from densimeter.hwmodels.energy import recorded_energy
 from densimeter.hwmodels.figure import Figure
 from densimeter.hwmodels.fitted_model import Quantity, estimate
 from densimeter.hwmodels.mac import jobs, out_of_reach
-from densimeter.rtl.liberty import Library, find_library
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.rtl.synthesize import CellResult
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from densimeter.rtl import yosys
-from densimeter.rtl.liberty import Library
+from densimeter.rtl.cells.liberty import Library
 from densimeter.rtl.synthesize import Flow, Recipe, cell_recipe, lut_recipe
 
 _PARTS = {

@@ -9,9 +9,9 @@ import textwrap
 
 from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, FloatElement, Fp32Accumulator
 from densimeter.rtl.module import EmittedModule, assemble, describe_ports, module
-from densimeter.rtl.pipeline import best_cuts, last_piece, pipelined
 from densimeter.rtl.ports import Port, ports
-from densimeter.rtl.unit import SPLITS, body, steps
+from densimeter.rtl.unit.pipeline import best_cuts, last_piece, pipelined
+from densimeter.rtl.unit.stages import SPLITS, body, steps
 
 _LATENCY = "latency:     1 cycle: the register takes in the operands that stand at the rising edge with en=1"
 

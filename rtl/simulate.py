@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import ConfigError, Datapath
-from densimeter.rtl import batch, cosimulate
 from densimeter.rtl.comparison import (
     Delay,
     Design,
@@ -27,6 +26,7 @@ from densimeter.rtl.comparison import (
     result,
     vectors,
 )
+from densimeter.rtl.engines import batch, cosimulate
 
 __all__ = ["Delay", "Design", "Engine", "Mismatch", "Simulation", "SimulationResult", "Stimulus", "run", "simulation"]
 

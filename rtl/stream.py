@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import ConfigError
+from densimeter.rtl.engines.replay import replay
 from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.ports import Port
-from densimeter.rtl.replay import replay
 
 Words = dict[str, NDArray[np.unsignedinteger]]
 

@@ -27,7 +27,7 @@ from typing import Literal
 
 from densimeter.formats.errors import ConfigError, ToolError, nearest
 from densimeter.rtl import yosys
-from densimeter.rtl.liberty import Library
+from densimeter.rtl.cells.liberty import Library
 
 Flow = Literal["star", "booth", "carry", "carry_booth"]
 

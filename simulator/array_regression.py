@@ -24,8 +24,8 @@ from densimeter.hwmodels.systolic import (
 )
 from densimeter.kernels import QuantizedTensor, Registers, accumulate_stream
 from densimeter.rtl.array import SystolicArray, array_ports, emit_array
+from densimeter.rtl.engines.replay import replay
 from densimeter.rtl.ports import Port
-from densimeter.rtl.replay import replay
 
 
 @dataclass(frozen=True)

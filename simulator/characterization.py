@@ -15,7 +15,7 @@ from densimeter.hwmodels.conversion import conversion_energy
 from densimeter.hwmodels.energy import unit_energy
 from densimeter.hwmodels.fitted_model import FittedModel, Quantity
 from densimeter.hwmodels.mac import Job, jobs
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.rtl.synthesize import CellResult, LutResult
 from densimeter.simulator.activity import recipe
 from densimeter.simulator.conversion_activity import conversion_stream

@@ -11,7 +11,7 @@ from densimeter.hwmodels.fitted_model import estimate, size_model
 from densimeter.hwmodels.mac import Job, UnitCost, jobs, out_of_reach, run_jobs, unit_cost
 from densimeter.hwmodels.published import published_figures
 from densimeter.reports import Cost, DensityRow, DensityTable, Published
-from densimeter.rtl.liberty import Library, find_library
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.simulator.findings import findings
 from densimeter.simulator.numerics import mean_qsnr_db
 from densimeter.simulator.schema.density import DensityConfig

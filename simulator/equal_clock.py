@@ -10,7 +10,7 @@ from densimeter.formats import ConfigError, Datapath
 from densimeter.hwmodels.equal_clock import EqualClock, EqualClockStore, at_period
 from densimeter.hwmodels.mac import describe
 from densimeter.rtl import yosys
-from densimeter.rtl.liberty import Library, find_library
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.simulator.schema.density import DensityConfig
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from densimeter.hwmodels.mac import RECORDED_FLOWS, jobs, out_of_reach, run_jobs, unit_cost
-from densimeter.rtl.liberty import known_libraries
+from densimeter.rtl.cells.liberty import known_libraries
 from densimeter.simulator.machine_row import machine_row
 from densimeter.simulator.schema.design import DesignPoint
 from densimeter.simulator.schema.document import Document, validate

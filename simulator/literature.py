@@ -6,7 +6,7 @@ from densimeter.formats import Datapath
 from densimeter.hwmodels.energy import unit_energy
 from densimeter.hwmodels.literature import PublishedRatio, published_ratios
 from densimeter.hwmodels.mac import jobs, unit_cost
-from densimeter.rtl.liberty import Library
+from densimeter.rtl.cells.liberty import Library
 from densimeter.simulator.activity import recipe
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from densimeter.formats import ConfigError, Datapath
 from densimeter.formats.errors import nearest
 from densimeter.rtl.comparison import Delay, Design
-from densimeter.rtl.icarus import FoundPort, module_ports
+from densimeter.rtl.engines.icarus import FoundPort, module_ports
 from densimeter.rtl.ports import ports
 from densimeter.rtl.wrapper import WRAPPER, Connection, wrap
 from densimeter.simulator.schema.document import Document, KeyPath, parse, read, validate

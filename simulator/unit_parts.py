@@ -9,8 +9,8 @@ from densimeter.formats.errors import ConfigError, ModelRangeError
 from densimeter.hwmodels.fitted_model import estimate
 from densimeter.hwmodels.mac import CELL_FLOW
 from densimeter.rtl.breakdown import cell_breakdown, lut_breakdown
+from densimeter.rtl.cells.liberty import Library
 from densimeter.rtl.emit import emit
-from densimeter.rtl.liberty import Library
 from densimeter.rtl.synthesize import Flow
 
 _LUT_FLOW: Flow = "carry"

@@ -8,7 +8,7 @@ from densimeter.formats.errors import ToolError
 from densimeter.hwmodels.characterization.record import Identity, Record
 from densimeter.hwmodels.characterization.store import Store
 from densimeter.rtl import synthesize, yosys
-from densimeter.rtl.liberty import Library
+from densimeter.rtl.cells.liberty import Library
 
 Target = Literal["xc7"] | Library
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from densimeter.formats.errors import ConfigError
-from densimeter.rtl.power import PowerResult
+from densimeter.rtl.cells.power import PowerResult
 from densimeter.rtl.synthesize import CellResult, LutResult
 
 T = TypeVar("T", bound="Record | EnergyRecord")

@@ -9,7 +9,7 @@ from densimeter.rtl.array.wiring import Wiring
 from densimeter.rtl.emit import describe
 from densimeter.rtl.module import EmittedModule, assemble, describe_ports, module
 from densimeter.rtl.ports import ports
-from densimeter.rtl.unit import body
+from densimeter.rtl.unit.stages import body
 
 
 def emit_array(array: SystolicArray) -> EmittedModule:

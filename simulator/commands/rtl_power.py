@@ -11,7 +11,7 @@ from densimeter.simulator.commands.rtl import AccumulatorName, Activation, Lanes
 
 if TYPE_CHECKING:
     from densimeter.hwmodels.characterization.record import EnergyRecord
-    from densimeter.rtl.power import EnergyParts
+    from densimeter.rtl.cells.power import EnergyParts
 
 
 def rtl_power(
@@ -28,7 +28,7 @@ def rtl_power(
     from typing import cast
 
     from densimeter.hwmodels.energy import unit_energy
-    from densimeter.rtl.liberty import find_library
+    from densimeter.rtl.cells.liberty import find_library
     from densimeter.rtl.synthesize import Flow
     from densimeter.simulator.activity import recipe
 

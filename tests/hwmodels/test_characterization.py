@@ -16,8 +16,9 @@ from densimeter.formats.errors import ConfigError, ToolError
 from densimeter.hwmodels.characterization.characterize import characterize, identify
 from densimeter.hwmodels.characterization.record import Record
 from densimeter.hwmodels.characterization.store import Store
-from densimeter.rtl import liberty, yosys
-from densimeter.rtl.liberty import Library, find_library
+from densimeter.rtl import yosys
+from densimeter.rtl.cells import liberty
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.rtl.synthesize import CellResult, LutResult
 from support.tiny_library import TINY_LIBRARY
 

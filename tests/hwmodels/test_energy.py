@@ -11,8 +11,8 @@ from densimeter.formats.errors import ConfigError, ToolError
 from densimeter.hwmodels.characterization.record import EnergyRecord, Record
 from densimeter.hwmodels.characterization.store import EnergyStore
 from densimeter.hwmodels.energy import StimulusRecipe, unit_energy
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.rtl.comparison import Delay, Vectors, vectors
-from densimeter.rtl.liberty import Library, find_library
 from support.tiny_library import TINY_LIBRARY
 from support.unit_streams import draw_stream
 

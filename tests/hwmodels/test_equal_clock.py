@@ -9,8 +9,8 @@ from densimeter.formats.errors import ConfigError, ToolError
 from densimeter.hwmodels import equal_clock
 from densimeter.hwmodels.equal_clock import EqualClock, EqualClockStore, at_period
 from densimeter.rtl import yosys
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.rtl.emit import deepest_pipeline
-from densimeter.rtl.liberty import Library, find_library
 from densimeter.rtl.synthesize import CellResult, cell_recipe
 from support.tiny_library import TINY_LIBRARY
 

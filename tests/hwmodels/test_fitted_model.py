@@ -12,7 +12,7 @@ from densimeter.hwmodels.energy import recorded_energy
 from densimeter.hwmodels.fitted_model import FittedModel, Quantity, estimate, fit, fitted_models, is_held_out
 from densimeter.hwmodels.gate_counts import gate_counts
 from densimeter.hwmodels.path_steps import path_steps
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator.characterization import fit_models, grid_jobs
 
 TARGETS = ("xc7", "nangate45")

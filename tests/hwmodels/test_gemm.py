@@ -48,6 +48,7 @@ def test_merged_adds_up_the_counts_of_equal_products_only() -> None:
     [
         ({"m": 0}, "m of product 'q' is 0, expected an integer of 1 or more"),
         ({"k": 2.5}, "k of product 'q' is 2.5"),
+        ({"n": 2**53}, "n of product 'q' is 9007199254740992, expected at most 9007199254740991"),
         ({"count": True}, "count of product 'q' is True"),
         ({"second": "weights"}, "did you mean 'weight'"),
         ({"first": "x"}, "first of product 'q' is 'x', expected one of activation, weight"),

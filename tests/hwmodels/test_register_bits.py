@@ -4,7 +4,7 @@ import pytest
 
 from densimeter.formats import ConfigError
 from densimeter.hwmodels.register_bits import measure_register_bit, register_bit
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 
 
 @pytest.mark.rtl

@@ -11,8 +11,9 @@ from densimeter.hwmodels.energy import recorded_energy
 from densimeter.hwmodels.fitted_model import fitted_models
 from densimeter.hwmodels.mac import jobs
 from densimeter.hwmodels.unit_figures import unit_figures
-from densimeter.rtl import liberty, yosys
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl import yosys
+from densimeter.rtl.cells import liberty
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.rtl.synthesize import CellResult
 
 

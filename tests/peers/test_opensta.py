@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import densimeter.formats as F
-from densimeter.rtl.electrical import annotate
+from densimeter.rtl.cells.electrical import annotate
 from densimeter.rtl.emit import emit
-from densimeter.rtl.liberty import find_library
-from densimeter.rtl.netlist import mapped_netlist
-from densimeter.rtl.power import leakage_nw
+from densimeter.rtl.cells.liberty import find_library
+from densimeter.rtl.cells.netlist import mapped_netlist
+from densimeter.rtl.cells.power import leakage_nw
 
 pytestmark = pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA is not installed: apt install opensta")
 

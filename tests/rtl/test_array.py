@@ -11,9 +11,9 @@ import densimeter.formats as F
 import densimeter.kernels as K
 from densimeter.hwmodels.systolic import DATAFLOWS, Dataflow, gemm_cycles
 from densimeter.rtl.array import SystolicArray, array_ports, emit_array
+from densimeter.rtl.engines.replay import replay
 from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.ports import Port
-from densimeter.rtl.replay import replay
 from densimeter.simulator import array_regression
 from densimeter.simulator.array_regression import ArrayRegression, compare_array, compare_product
 from support.unit_streams import any_format

@@ -4,8 +4,8 @@ import pytest
 
 import densimeter.formats as F
 from densimeter.rtl.breakdown import REGISTERS, cell_breakdown, lut_breakdown
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.rtl.emit import emit
-from densimeter.rtl.liberty import find_library
 from densimeter.rtl.synthesize import synthesize_cells, synthesize_luts
 
 

@@ -10,10 +10,10 @@ import pytest
 import densimeter.formats as F
 from densimeter.rtl.array import SystolicArray, emit_array
 from densimeter.rtl.array.declaration import ArrayDataflow
-from densimeter.rtl.batch import find_verilator
-from densimeter.rtl.converter import emit_converter
-from densimeter.rtl.dequantizer import emit_dequantizer
+from densimeter.rtl.conversion.dequantizer import emit_dequantizer
+from densimeter.rtl.conversion.quantizer import emit_converter
 from densimeter.rtl.emit import deepest_pipeline, emit, emit_loop
+from densimeter.rtl.engines.batch import find_verilator
 from densimeter.rtl.module import EmittedModule
 from densimeter.simulator.schema.density import DensityConfig
 from densimeter.simulator.schema.document import parse, validate

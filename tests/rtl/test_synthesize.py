@@ -13,7 +13,7 @@ import pytest
 
 from densimeter.formats.errors import ConfigError, ToolError
 from densimeter.rtl import synthesize, yosys
-from densimeter.rtl.liberty import Library, find_library
+from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.rtl.synthesize import Flow, lut_recipe, synthesize_cells, synthesize_luts
 from support.tiny_library import TINY_LIBRARY
 

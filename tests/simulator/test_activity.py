@@ -10,7 +10,7 @@ from densimeter.formats.errors import ToolError
 from densimeter.hwmodels.characterization.store import EnergyStore
 from densimeter.hwmodels.energy import PRODUCTS, unit_energy
 from densimeter.kernels import QuantizedTensor
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator.activity import dot_products, recipe
 from densimeter.simulator.rtl_regression import expected_registers
 from densimeter.simulator.workloads import minilm

@@ -9,7 +9,7 @@ import densimeter.formats as F
 from densimeter.formats import reference
 from densimeter.formats.errors import ToolError
 from densimeter.hwmodels.conversion import Conversion, Stream, conversion_energy
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator.conversion_activity import conversion_stream
 from densimeter.simulator.workloads import minilm
 

@@ -18,7 +18,7 @@ from densimeter.hwmodels.conversion import recorded_conversion_energy
 from densimeter.hwmodels.energy import recorded_energy
 from densimeter.hwmodels.fitted_model import fitted_models
 from densimeter.rtl import yosys
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator import evaluate
 from densimeter.simulator.characterization import shipped_keys
 from densimeter.simulator.commands.density import default_document

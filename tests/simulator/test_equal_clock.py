@@ -7,7 +7,7 @@ import pytest
 
 from densimeter.hwmodels.equal_clock import DEFAULT_PERIOD_NS, EqualClockStore, at_period
 from densimeter.rtl import yosys
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator import equal_clock
 from densimeter.simulator.commands.density import default_document
 from densimeter.simulator.schema.density import DensityConfig

@@ -3,7 +3,7 @@
 import pytest
 
 from densimeter.formats.errors import ToolError
-from densimeter.rtl.liberty import find_library
+from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator.workloads import minilm
 from support.command import Densimeter
 

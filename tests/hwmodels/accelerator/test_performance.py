@@ -83,6 +83,28 @@ def test_compiled_code_computes_what_plain_python_does(machine: Rows, product: R
     assert cost_of(machine, product) == plain[0]
 
 
+@given(
+    sizes=st.tuples(*[st.integers(1, 2**29)] * 3),
+    array=st.tuples(*[st.integers(1, 2**24)] * 2),
+    dataflow=st.integers(0, 2),
+    double_buffered=st.booleans(),
+)
+def test_nothing_overflows(
+    sizes: tuple[int, int, int], array: tuple[int, int], dataflow: int, double_buffered: bool
+) -> None:
+    """Cycles and accesses of far more than 64 bits, against Python's integers, which have no largest."""
+    (m, n, k), (rows, cols) = sizes, array
+    in_one_tile = {f"{name}_capacity_bits": 2.0**62 for name in ("activation", "weight", "sum")}
+    machine = machine_rows(rows=rows, cols=cols, dataflow=dataflow, double_buffered=double_buffered, **in_one_tile)
+    cost = cost_of(machine, product_rows(m, n, k))
+    cycles = array_cycles(m, n, k, rows, cols, dataflow, double_buffered)
+    assert cost["compute_cycles"] == pytest.approx(cycles, rel=1e-12)
+    activations, weights, sums, _ = sram_accesses(m, n, k, rows, cols, 1, dataflow)
+    assert cost["activation_read_bits"] == pytest.approx(8 * (activations + m * n), rel=1e-12)
+    assert cost["weight_read_bits"] == pytest.approx(8 * weights, rel=1e-12)
+    assert cost["sum_write_bits"] == pytest.approx(32 * sums, rel=1e-12)
+
+
 @given(st.lists(any_machine(), min_size=1, max_size=5), st.lists(any_product(), min_size=1, max_size=4), st.data())
 def test_totals_are_the_sums_over_each_machines_products(
     machines: list[Rows], products: list[Rows], data: st.DataObject

@@ -1,0 +1,1 @@
+"""Converters in Verilog: floats to block formats and back."""

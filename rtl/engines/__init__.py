@@ -1,0 +1,1 @@
+"""What runs Verilog: Icarus driven from Python or by a generated bench, and Verilator."""
