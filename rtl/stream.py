@@ -34,8 +34,10 @@ class StreamResult:
     first_mismatch: StreamMismatch | None
 
 
-def run_stream(emitted: EmittedModule, inputs: Words, expected: Words, bits: dict[str, int]) -> StreamResult:
-    """Drive `inputs` and compare every output after each rising edge of `clk` with `expected`.
+def run_stream(
+    emitted: EmittedModule, inputs: Words, expected: Words, bits: dict[str, int], *, skip: int = 0
+) -> StreamResult:
+    """Drive `inputs` and compare every output after each rising edge of `clk` with `expected`, the first `skip` apart.
 
     Each port's words are [cycles] or [cycles, lanes], one code of ``bits[port]`` bits a lane, lane 0 in the low bits;
     `inputs` holds every input but clk. Raises ToolError where the simulator is missing, fails or compares too little,
@@ -49,14 +51,16 @@ def run_stream(emitted: EmittedModule, inputs: Words, expected: Words, bits: dic
     given, wanted = ({name: _join(words, bits[name]) for name, words in side.items()} for side in (inputs, expected))
     shown = replay(emitted, ports, given)
     got = {p.name: [word.field(0, p.bits) for word in shown[p.name]] for p in ports if p.direction == "output"}
-    wrong = [cycle for cycle in range(cycles.pop()) if any(got[name][cycle] != wanted[name][cycle] for name in got)]
+    wrong = [
+        cycle for cycle in range(skip, cycles.pop()) if any(got[name][cycle] != wanted[name][cycle] for name in got)
+    ]
     mismatch = None
     if wrong:
         before, after, found = (
             {name: column[wrong[0]] for name, column in side.items()} for side in (given, wanted, got)
         )
         mismatch = StreamMismatch(wrong[0], before, after, found)  # type: ignore[arg-type]
-    return StreamResult(len(next(iter(got.values()))), len(wrong), mismatch)
+    return StreamResult(len(next(iter(got.values()))) - skip, len(wrong), mismatch)
 
 
 def _port(name: str, words: NDArray[np.unsignedinteger], bits: int, direction: Literal["input", "output"]) -> Port:

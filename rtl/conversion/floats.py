@@ -88,12 +88,12 @@ def for_lanes(lanes: int, name: str, inside: list[str]) -> str:
     )
 
 
-def registers(outputs: dict[str, tuple[int, str]]) -> str:
-    """Output ports as registers: name to width and what is taken in at the edge."""
+def registers(outputs: dict[str, tuple[int, str]], enable: str = "en") -> str:
+    """Output ports as registers: name to width and what is taken in at an edge with `enable`."""
     declared = "".join(f"reg {vector(bits)} {name}_register;\n" for name, (bits, _) in outputs.items())
     taken = "".join(f"        {name}_register <= {source};\n" for name, (_, source) in outputs.items())
     driven = "".join(f"assign {name} = {name}_register;\n" for name in outputs)
-    return f"{declared}always @(posedge clk)\n    if (en) begin\n{taken}    end\n{driven}"
+    return f"{declared}always @(posedge clk)\n    if ({enable}) begin\n{taken}    end\n{driven}"
 
 
 def decode_float(element: FloatElement, name: str, magnitude_code: str, *, flags: bool = True) -> str:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.rtl
 
 _CONFIG = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
 UNITS = [emit(unit.datapath()) for unit in validate(parse(_CONFIG, "density.yaml"), DensityConfig).units]
-CONVERTED = ("bfp6", "mxfp4", "mxfp8_e5m2", "mxint8", "e4m3", "bfloat16", "bl8", "dmf8")
+CONVERTED = ("bfp6", "mxfp4", "mxfp8_e5m2", "mxint8", "e4m3", "bfloat16", "bl8", "dmf8", "nvfp4", "int8_g32", "int8")
 CONVERTERS = [emit_converter(F.get("float32"), F.get(name)) for name in CONVERTED]
 DEQUANTIZED = ("bfp6", "mxint8", "nvfp4", "nf4", "int4_g32_affine", "gguf_q4_1", "e4m3_fnuz")
 DEQUANTIZERS = [emit_dequantizer(F.resolve(name), "float32", 2) for name in DEQUANTIZED]

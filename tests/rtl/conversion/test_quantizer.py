@@ -12,7 +12,7 @@ import densimeter.kernels as K
 from densimeter.formats.reference import quantize_block
 from densimeter.rtl.conversion.quantizer import emit_converter
 from densimeter.rtl.module import EmittedModule
-from densimeter.rtl.stream import Words, run_stream
+from densimeter.rtl.stream import StreamResult, Words, run_stream
 from densimeter.rtl.synthesize import synthesize_luts
 from support.unit_streams import any_format
 
@@ -90,22 +90,104 @@ MORE_FORMATS = [
 ]
 
 
-@pytest.mark.parametrize("written", FORMATS)
+DIVIDED = ["nvfp4", "int8_g32", "{element: e2m1, block: 4, scale: fp32}", "{element: int4, block: 4, scale: bf16}"]
+MORE_DIVIDED = [
+    "nvfp4_one_level",
+    "int4_g32",
+    "{element: e4m3, block: 8, scale: fp32}",
+    "{element: int8, block: 8, scale: fp16}",
+    "{element: e3m2, block: 4, scale: {kind: float, element: e5m2, tensor_scale: true}}",
+    "{element: {kind: int, bits: 6, encoding: sign_magnitude}, block: 4, scale: fp32, rounding: nearest_away}",
+    "{element: {kind: int, bits: 5, encoding: offset}, block: 4, scale: fp32, rounding: toward_minus_infinity}",
+    "{element: uint4, block: 4, scale: fp32, rounding: nearest_up}",
+    "{element: e3m1, block: [2, 4], scale: {kind: float, element: e4m3, tensor_scale: true}, rounding: toward_zero}",
+    "{element: int8, block: 4, scale: fp32, specials: zero}",
+    "{element: e5m2, block: 4, scale: fp32, specials: element, overflow: special}",
+]
+IN_TWO_PASSES = ["int8", "int4", "int8_e8m0", "{element: e4m3, scale: fp32, block: tensor}"]
+
+
+@pytest.mark.parametrize("written", FORMATS + DIVIDED)
 def test_float32_becomes_what_the_reference_says(written: str) -> None:
-    _compare("float32", written, cycles=80)
+    result = _in_one_pass("float32", written)
+    assert result.mismatches == 0, result.first_mismatch
 
 
 @pytest.mark.parametrize("source", ["bfloat16", "float16", "float32_ftz"])
-@pytest.mark.parametrize("written", ["bfp6", "mxfp8_e4m3", "e5m2"])
+@pytest.mark.parametrize("written", ["bfp6", "mxfp8_e4m3", "e5m2", "nvfp4"])
 def test_other_sources(source: str, written: str) -> None:
-    _compare(source, written, cycles=80)
+    result = _in_one_pass(source, written)
+    assert result.mismatches == 0, result.first_mismatch
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["float32", "bfloat16", "float16", "float32_ftz"])
-@pytest.mark.parametrize("written", FORMATS + MORE_FORMATS)
+@pytest.mark.parametrize("written", FORMATS + MORE_FORMATS + DIVIDED + MORE_DIVIDED)
 def test_every_source_at_length(source: str, written: str) -> None:
-    _compare(source, written, cycles=600, seed=1)
+    result = _in_one_pass(source, written, cycles=600, seed=1)
+    assert result.mismatches == 0, result.first_mismatch
+
+
+@pytest.mark.parametrize("source", ["float32", "float16"])
+@pytest.mark.parametrize("written", IN_TWO_PASSES)
+def test_long_blocks_come_twice(source: str, written: str) -> None:
+    result = _in_two_passes(source, written)
+    assert result.mismatches == 0, result.first_mismatch
+
+
+@pytest.mark.parametrize(
+    ("written", "right", "wrong"),
+    [
+        ("int8_g32", "digit[0] | sticky}", "digit[0]}"),
+        ("int8_g32", "{digit[QUOTIENT_BITS-2:0], sticky}", "{digit[QUOTIENT_BITS-2:0], 1'b0}"),
+        ("int8_g32", "(fits ? less[BITS:0] : rest[k]) << 1", "less[BITS:0] << 1"),
+        ("nvfp4", "brought_up & {QUOTIENT_BITS{denominator[DENOMINATOR_BITS-1]}}", "brought_up"),
+        ("nvfp4", "unit_product << 1", "unit_product"),
+        ("nvfp4", "range_product << 1", "range_product"),
+        ("int8", "largest & {31{~clear}}", "largest"),
+        ("int8", "largest_here > held ? largest_here : held", "largest_here"),
+        ("int8", "(refused & ~clear)", "refused"),
+        ("int8", "if (en & ~measure)", "if (en)"),
+    ],
+)
+def test_faults_of_division_are_found(written: str, right: str, wrong: str) -> None:
+    run = _in_two_passes if F.get(written).block_values is None else _in_one_pass
+    assert run("float32", written, fault=(right, wrong)).mismatches
+
+
+def _in_two_passes(source: str, written: str, fault: tuple[str, str] | None = None) -> StreamResult:
+    floats, target, lanes, cycles, blocks = any_format(source), any_format(written), 4, 5, 16
+    values = draw_values(floats, blocks, cycles * lanes, seed=0)
+    rows = [_reference(row, floats, target) for row in values]
+    passes = np.tile(np.repeat([1, 0], cycles), blocks).astype(np.uint64)
+    inputs: Words = {
+        "en": np.ones(len(passes), np.uint64),
+        "measure": passes,
+        "clear": np.tile(np.arange(2 * cycles) == 0, blocks).astype(np.uint64),
+        "value": np.tile(values.reshape(blocks, 1, cycles, lanes), (1, 2, 1, 1)).reshape(-1, lanes),
+    }
+    converting = np.flatnonzero(passes == 0)
+    # In the first pass outputs hold; before the first conversion they are unknown.
+    latest = np.maximum.accumulate(np.where(passes == 0, np.arange(len(passes)), 0))
+    codes = np.zeros((len(passes), lanes), np.uint64)
+    codes[converting] = np.array([codes for _, codes, _ in rows], np.uint64).reshape(-1, lanes)
+    scales = np.repeat(np.array([scale for scale, _, _ in rows], np.uint64), 2 * cycles)
+    expected: Words = {"code": codes[latest], "scale": scales[latest]}
+    assert target.scale is not None
+    assert not target.refuses_nan
+    bits = {"en": 1, "measure": 1, "clear": 1, "value": floats.element.bits}
+    bits |= {"code": target.element.bits, "scale": target.scale.code_bits}
+    converter = _with(fault, emit_converter(floats, target, lanes))
+    result = run_stream(converter, inputs, expected, bits, skip=int(converting[0]))
+    assert result.cycles_compared == len(latest) - converting[0]
+    return result
+
+
+def _with(fault: tuple[str, str] | None, emitted: EmittedModule) -> EmittedModule:
+    if fault is None:
+        return emitted
+    assert emitted.text.count(fault[0]) == 1
+    return EmittedModule(emitted.name, emitted.text.replace(*fault))
 
 
 def test_kernel_and_circuit_agree() -> None:
@@ -157,15 +239,18 @@ def test_a_stream_that_proves_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "written", "lanes", "message"),
     [
-        ("float32", "nvfp4", None, "nvfp4 has no converter: it divides by its scale"),
-        ("float32", "int8_g32", None, "int8_g32 has no converter: it divides by its scale"),
-        ("float32", "int4_g32_affine", None, "int4_g32_affine has no converter: it divides by its scale and finds"),
-        ("float32", "nf4_dq", None, "nf4_dq has no converter: it divides by its scale"),
+        ("float32", "int4_g32_affine", None, "int4_g32_affine has no converter: it finds the smallest and the largest"),
+        ("float32", "nf4_dq", None, "nf4_dq has no converter: it needs the scales of 256 blocks at once"),
+        (
+            "float32",
+            "{element: int4, block: 8, scale: {kind: float, element: fp16, anchor: signed}}",
+            None,
+            ".* its sign",
+        ),
         ("float32", "{element: {kind: codebook, levels: [-1, 0, 1]}}", None, ".* it searches the nearest of 3 levels"),
         ("float32", "mx9", None, "mx9 has no converter: it finds an exponent of each part"),
         ("float32", "bm8_as_published", None, ".* has no converter: it follows the quirks"),
         ("float32", "{element: int8, rounding: stochastic}", None, ".* has no converter: it rounds at random"),
-        ("float32", "int8_e8m0", None, "int8_e8m0 has no converter: it shares an exponent over a row"),
         ("float32", "bfp6", 8, "bfp6: lanes is 8, expected 16"),
         ("float32", "e4m3", 300, "lanes is 300, expected 1 to 256"),
         ("int8", "bfp6", None, "int8 cannot be converted from"),
@@ -213,12 +298,15 @@ def test_flushed_sources_cost_less() -> None:
     assert luts["float32_ftz"] < luts["float32"]
 
 
-def _compare(source_name: str, written: str, cycles: int, seed: int = 0) -> None:
+def _in_one_pass(
+    source_name: str, written: str, *, cycles: int = 80, seed: int = 0, fault: tuple[str, str] | None = None
+) -> StreamResult:
     source, target = any_format(source_name), any_format(written)
     lanes = target.block_values if target.scale else 4
     assert lanes is not None
     values = draw_values(source, cycles, lanes, seed)
-    rows = [_reference(row, source, target) for row in values]
+    factors = _draw_factors(target, cycles, seed)
+    rows = [_reference(row, source, target, float(factor)) for row, factor in zip(values, factors, strict=True)]
     enable = np.random.default_rng(seed).random(cycles) < 0.9
     enable[0] = True
     latest = np.maximum.accumulate(np.where(enable, np.arange(cycles), 0))
@@ -227,12 +315,28 @@ def _compare(source_name: str, written: str, cycles: int, seed: int = 0) -> None
         expected["scale"] = np.array([scale for scale, _, _ in rows], np.uint64)[latest]
     if target.refuses_nan and source.element.has_nan:
         expected["invalid"] = np.array([invalid for _, _, invalid in rows], np.uint64)[latest]
-    bits = {"en": 1, "value": source.element.bits, "code": target.element.bits, "scale": 8, "invalid": 1}
-    converter = emit_converter(source, target, lanes)
+    bits = {"en": 1, "value": source.element.bits, "code": target.element.bits, "invalid": 1, "tensor_scale": 32}
+    bits["scale"] = target.scale.code_bits if target.scale else 0
+    converter = _with(fault, emit_converter(source, target, lanes))
     inputs: Words = {"en": enable.astype(np.uint64), "value": values}
+    if target.has_tensor_scale:
+        inputs["tensor_scale"] = factors.view(np.uint32)
     result = run_stream(converter, inputs, expected, bits)
     assert result.cycles_compared == cycles
-    assert result.mismatches == 0, result.first_mismatch
+    return result
+
+
+def _draw_factors(target: F.BlockFormat, cycles: int, seed: int) -> NDArray[np.float32]:
+    """A tensor's factor for each block, where the format has one: of any size, and now and then zero."""
+    if not target.has_tensor_scale:
+        return np.ones(cycles, np.float32)
+    rng = np.random.default_rng(seed)
+    exponents = np.select(
+        [rng.random(cycles) < 0.1, rng.random(cycles) < 0.2],
+        [-300, rng.integers(-149, 128, cycles)],
+        rng.integers(-14, 3, cycles),
+    )
+    return (rng.uniform(1, 2, cycles) * 2.0**exponents).astype(np.float32)
 
 
 def draw_values(source: F.BlockFormat, cycles: int, lanes: int, seed: int) -> NDArray[np.uint64]:
@@ -283,7 +387,9 @@ def _floats(codes: NDArray[np.uint64], source: F.BlockFormat) -> list[float]:
     ]
 
 
-def _reference(codes: NDArray[np.uint64], source: F.BlockFormat, target: F.BlockFormat) -> tuple[int, list[int], bool]:
+def _reference(
+    codes: NDArray[np.uint64], source: F.BlockFormat, target: F.BlockFormat, tensor_factor: float = 1.0
+) -> tuple[int, list[int], bool]:
     """Scale code, codes, and whether a refused NaN was taken for zero."""
     values = _floats(codes, source)
     invalid = target.refuses_nan and any(map(np.isnan, values))
@@ -291,5 +397,5 @@ def _reference(codes: NDArray[np.uint64], source: F.BlockFormat, target: F.Block
         values = [0.0 if np.isnan(value) else value for value in values]
     if target.scale is None:
         return 0, [quantize_block([value], target)[1][0] for value in values], invalid
-    scale, found = quantize_block(values, target)
+    scale, found = quantize_block(values, target, tensor_factor)
     return scale, found, invalid
