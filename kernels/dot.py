@@ -156,17 +156,6 @@ def _multiply_float32(a, w, subnormals):  # type: ignore[no-untyped-def]
     return np.float32(0.0) * np.float32(exact) if abs(exact) < 2.0**-126 else np.float32(exact)
 
 
-@njit(parallel=True, nogil=True, cache=True)
-def matmul_float_mac(a, w_transposed, out):  # type: ignore[no-untyped-def]
-    """out[i] = products rounded to float32, added in ascending k, each sum rounded, tiny ones flushed: row by row."""
-    for i in prange(out.shape[0]):
-        row = out[i]
-        row[:] = 0.0
-        for k in range(a.shape[1]):
-            for j in range(row.size):
-                row[j] = add_float32(row[j], _multiply_float32(a[i, k], w_transposed[k, j], False), False)
-
-
 @njit(nogil=True, cache=True)
 def stream_float_mac(a, w, clear, enable, subnormals, values):  # type: ignore[no-untyped-def]
     """The register after every clock edge of a stream with one product an edge."""

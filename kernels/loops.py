@@ -82,8 +82,8 @@ def _magnitude(bits):  # type: ignore[no-untyped-def]
     return min(np.float64(np.uint32(bits).view(np.float32)), ABOVE_FLOAT32)
 
 
-@njit(inline="always")
-def _largest_bits(values, start, stop):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def largest_bits(values, start, stop):  # type: ignore[no-untyped-def]
     """The largest bit pattern of |values[start:stop]|; NaN has the largest of all."""
     largest = np.uint32(0)
     i = start
@@ -123,8 +123,8 @@ def _range_of_row(values, start, stop):  # type: ignore[no-untyped-def]
     return np.float64(least), np.float64(greatest)
 
 
-@njit(inline="always")
-def _range(x, first, top, bottom, start, stop):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def range_of_block(x, first, top, bottom, start, stop):  # type: ignore[no-untyped-def]
     """(least, greatest) of a block of finite numbers; `first` is x[top]."""
     least, greatest = _range_of_row(first, start, stop)
     for row in range(top + 1, bottom):
@@ -133,8 +133,8 @@ def _range(x, first, top, bottom, start, stop):  # type: ignore[no-untyped-def]
     return least, greatest
 
 
-@njit
-def _extremes(values, policy):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def extremes(values, policy):  # type: ignore[no-untyped-def]
     """(value of largest magnitude, the first of several; least; greatest) of a block, [rows, columns]."""
     extreme, least, greatest = 0.0, np.inf, -np.inf
     for row in values:
@@ -159,9 +159,9 @@ def _choose_scale(x, first, top, bottom, start, stop, factor, p):  # type: ignor
     Of a refused block, the number of NaN stands for the unit.
     """
     e, s = p.element, p.scale
-    largest, nans = _largest_bits(first, start, stop), 0
+    largest, nans = largest_bits(first, start, stop), 0
     for row in range(top + 1, bottom):
-        largest = max(largest, _largest_bits(x[row], start, stop))
+        largest = max(largest, largest_bits(x[row], start, stop))
     state = PLAIN
     if largest >= _INFINITY_BITS:
         if e.nan_policy == NAN_BLOCK:
@@ -177,10 +177,10 @@ def _choose_scale(x, first, top, bottom, start, stop, factor, p):  # type: ignor
         return state, code, power_of_two(code - s.bias), 0.0, 0.0
     extreme, least, greatest = 0.0, 0.0, 0.0
     if s.kind == SIGNED_SCALE or s.kind == ZERO_POINT or s.kind == MINIMUM:
-        least, greatest = _range(x, first, top, bottom, start, stop) if state == PLAIN else (0.0, 0.0)
+        least, greatest = range_of_block(x, first, top, bottom, start, stop) if state == PLAIN else (0.0, 0.0)
         extreme = greatest if greatest > -least else least
         if state != PLAIN or greatest == -least:  # of two extremes the first one counts
-            extreme, least, greatest = _extremes(x[top:bottom, start:stop], e.nan_policy)
+            extreme, least, greatest = extremes(x[top:bottom, start:stop], e.nan_policy)
     code, unit, zero, minimum = choose(_magnitude(largest), extreme, least, greatest, factor, p)
     return state, code, unit, zero, minimum
 
@@ -313,8 +313,8 @@ def quantize_loop(x, g, factor, seed, e, f, s, stored, minimum, ladder, codes, s
         )
 
 
-@njit(error_model="numpy")
-def _dequantize_row(codes, scales, block, factor, e, f, s, stored, least_stored, table, out):  # type: ignore[no-untyped-def]
+@njit(error_model="numpy", cache=True)
+def dequantize_row(codes, scales, block, factor, e, f, s, stored, least_stored, table, out):  # type: ignore[no-untyped-def]
     p = CodecFields(e, f, s, stored, least_stored)
     length, width = out.size, block // max(s.micro_parts, 1)
     vectors = table.size > 0 and (s.micro_parts == 0 or LANES % width == 0 or width % LANES == 0)
@@ -344,7 +344,7 @@ def dequantize_loop(codes, scales, g, factor, e, f, s, stored, minimum, table, o
     for row in prange(codes.shape[0]):
         matrix = row // g.rows
         group = matrix * g.groups + (row - matrix * g.rows) // g.block_rows
-        _dequantize_row(codes[row], scales[group], g.block, factor, e, f, s, stored, minimum, table, out[row])
+        dequantize_row(codes[row], scales[group], g.block, factor, e, f, s, stored, minimum, table, out[row])
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -352,7 +352,7 @@ def largest_finite(x):  # type: ignore[no-untyped-def]
     """Largest finite magnitude of [rows, K] float32, a row at a time."""
     largest = np.zeros(x.shape[0], np.float32)
     for row in prange(x.shape[0]):
-        bits = _largest_bits(x[row], 0, x.shape[1])
+        bits = largest_bits(x[row], 0, x.shape[1])
         if bits < _INFINITY_BITS:
             largest[row] = np.float32(_magnitude(bits))
         else:

@@ -1,28 +1,32 @@
 """The bit-exact matrix product: what an accelerator of one kind of multiply-accumulate unit would return."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
+from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
-from densimeter.formats.accumulator import Accumulator, Fp32Accumulator, IntAccumulator
+from densimeter.formats.accumulator import Accumulator, Fp32Accumulator
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath, default_lanes, derive
-from densimeter.formats.element import IntElement
+from densimeter.formats.element import FLOAT32, IntElement
 from densimeter.formats.errors import FormatError
 from densimeter.formats.grid import grid
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import parameters
 from densimeter.kernels.codec import dequantize_rows
-from densimeter.kernels.dot import matmul_float_mac, matmul_groups
-from densimeter.kernels.gemm import multiply, multiply_floats, plan
-from densimeter.kernels.operands import Operand, unpack_operand
+from densimeter.kernels.dot import matmul_groups
+from densimeter.kernels.gemm import multiply, multiply_floats
+from densimeter.kernels.operands import Operand, scale_table, unpack_operand
+from densimeter.kernels.plan import Coded, plan, slow_rows
 from densimeter.kernels.tensor import QuantizedTensor, quantize
 
-_WRAPPING_GROUP = 64
-_CANONICAL_NAN = np.float32(np.nan)
 LARGEST_SINGLE_SUM_BITS = 62
 """Group sums up to this width fit one int64."""
+
+
+_derive = lru_cache(maxsize=64)(derive)  # a unit's widths take longer than a small product
 
 
 def matmul(
@@ -37,64 +41,72 @@ def matmul(
     """``a[M, K] @ w[N, K].T`` in the given formats, bit for bit as the unit that `derive` describes.
 
     Arrays are quantised along K first; QuantizedTensors must have the format named. Groups of `lanes` products
-    (default: one
-    block, or one product where neither format has blocks) are summed exactly and go to the accumulator in ascending
-    k. Scales
-    per row or tensor stay outside the unit: the accumulated value, rounded to float32, is multiplied by the float32
-    product of both. Returns float32 [M, N]; every NaN is the canonical one.
+    (default: one block, or one product where neither format has blocks) are summed exactly and go to the accumulator in
+    ascending k. Scales per row or tensor stay outside the unit: the accumulated value, rounded to float32, is
+    multiplied by the float32 product of both. Returns float32 [M, N]; every NaN is the canonical one.
     """
     left, right = _quantized(a, activation, "a"), _quantized(w, weight, "w")
     if left.shape[1] != right.shape[1]:
         raise FormatError(f"a is {left.shape} and w is {right.shape}; expected [M, K] and [N, K] with the same K")
-    datapath = _longest_groups(
-        derive(activation, weight, default_lanes(activation, weight) if lanes is None else lanes, accumulator)
-    )
+    lanes = default_lanes(activation, weight) if lanes is None else lanes
+    datapath = _derive(activation, weight, lanes, accumulator)
     out = np.zeros((left.shape[0], right.shape[0]), np.float32)
-    if datapath.float_mac and _keeps_subnormals(datapath):
-        out[...] = multiply_floats(element_values(left), element_values(right))
-    elif datapath.float_mac:
-        matmul_float_mac(element_values(left), np.ascontiguousarray(element_values(right).T), out)
-    else:
-        _accumulate(_operand(left, datapath), _operand(right, datapath), datapath, out)
-    if any(_has_outer_scale(fmt) for fmt in datapath.operands):
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            out *= _outer_scale(left)[:, None] * _outer_scale(right)[None, :]
-    out[np.isnan(out)] = _CANONICAL_NAN
+    if out.size and left.shape[1]:
+        if datapath.float_mac:
+            multiply_floats(element_values(left), element_values(right), not _keeps_subnormals(datapath), out)
+        else:
+            _accumulate(left, right, datapath, out)
+        _finish(out, _outer_scale(left), _outer_scale(right))
     return out
 
 
-def _accumulate(a: Operand, w: Operand, datapath: Datapath, out: NDArray[np.float32]) -> None:
-    """Fill `out` with the accumulated values: by floating-point units where these are exact, else group by group."""
+def _accumulate(left: QuantizedTensor, right: QuantizedTensor, datapath: Datapath, out: NDArray[np.float32]) -> None:
+    """Fill `out` with the accumulated values: tile by tile where a plan is, its slow rows and all else one by one."""
+    a, w = coded(left), coded(right)
     how = plan(a, w, datapath)
     if how is None:
-        wide = datapath.sum_bits > LARGEST_SINGLE_SUM_BITS
-        matmul_groups(a, w, datapath.lanes, wide, datapath.product_lsb_exponent, parameters(datapath), out)
+        _accumulate_one_by_one(left, right, datapath, slice(None), slice(None), out)
         return
-    registers = multiply(a, w, how, datapath)
-    if isinstance(datapath.accumulator, IntAccumulator):
-        unused = 64 - datapath.accumulator.bits
-        registers = ((registers.astype(np.int64) << unused) >> unused).astype(np.float64)  # wraps
-    if not isinstance(datapath.accumulator, Fp32Accumulator):
-        registers = np.ldexp(registers, how.lsb_exponent)
-    out[...] = registers
+    multiply(a, w, how, datapath, out)
+    rows, columns = map(np.flatnonzero, slow_rows(a, w, datapath))
+    if rows.size:
+        _accumulate_one_by_one(left, right, datapath, rows, slice(None), out)
+    if columns.size:
+        _accumulate_one_by_one(left, right, datapath, slice(None), columns, out)
 
 
-def _longest_groups(datapath: Datapath) -> Datapath:
-    """Where the register wraps, addition is associative and groups may be as long as is fastest.
+Selection = NDArray[np.intp] | slice
 
-    Elements without a zero are left alone: the code that fills a last group is worth something.
-    """
-    wraps = isinstance(datapath.accumulator, IntAccumulator) and datapath.accumulator.overflow == "wrap"
-    padding = [fmt.element.decode(fmt.element.padding_code) for fmt in datapath.operands]
-    if datapath.windowed or any(number.significand for number in padding):
-        return datapath
-    longer = replace(datapath, lanes=_WRAPPING_GROUP)
-    return longer if wraps and longer.sum_bits <= LARGEST_SINGLE_SUM_BITS else datapath
+
+def _accumulate_one_by_one(
+    left: QuantizedTensor,
+    right: QuantizedTensor,
+    datapath: Datapath,
+    rows: Selection,
+    columns: Selection,
+    out: NDArray[np.float32],
+) -> None:
+    a, w = _operand(left, datapath, rows), _operand(right, datapath, columns)
+    wide = datapath.sum_bits > LARGEST_SINGLE_SUM_BITS
+    part = np.empty((len(a.values), len(w.values)), np.float32)
+    matmul_groups(a, w, datapath.lanes, wide, datapath.product_lsb_exponent, parameters(datapath), part)
+    out[rows, columns] = part
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _finish(out, row_scales, column_scales):  # type: ignore[no-untyped-def]
+    """Scales outside the unit, rounded to float32 twice, and one NaN for all."""
+    for i in prange(out.shape[0]):
+        for j in range(out.shape[1]):
+            value = out[i, j] * (row_scales[i] * column_scales[j])
+            out[i, j] = value if value == value else np.float32(np.nan)
 
 
 def element_values(tensor: QuantizedTensor) -> NDArray[np.float32]:
     """Element values [rows, K] without any scale."""
     codes = tensor.code_rows().reshape(tensor.shape)
+    if tensor.format.element == FLOAT32:
+        return codes.astype(np.uint32, copy=False).view(np.float32)
     return _bare_values(codes, BlockFormat(tensor.format.name, tensor.format.element))
 
 
@@ -116,10 +128,17 @@ def _quantized(x: ArrayLike | QuantizedTensor, fmt: BlockFormat, name: str) -> Q
     return tensor
 
 
-def _operand(tensor: QuantizedTensor, datapath: Datapath) -> Operand:
-    """Codes with a scale a row and block: the rows of a tile each get its scale."""
-    scales = tensor.scale_rows().repeat(tensor.format.block_rows, axis=0)[: max(tensor.shape[0], 1)]
-    return unpack_operand(tensor.code_rows().reshape(tensor.shape), scales, tensor.format, datapath)
+def coded(tensor: QuantizedTensor) -> Coded:
+    return Coded(
+        tensor.format, tensor.code_rows().reshape(tensor.shape), scale_table(tensor.scale_rows(), tensor.format)
+    )
+
+
+def _operand(tensor: QuantizedTensor, datapath: Datapath, rows: Selection) -> Operand:
+    """Codes of some rows with a scale a row and block: the rows of a tile each get its scale."""
+    scales = tensor.scale_rows().repeat(tensor.format.block_rows, axis=0)[: tensor.shape[0]]
+    codes = tensor.code_rows().reshape(tensor.shape)[rows]
+    return unpack_operand(codes, scales[rows] if len(scales) > 1 else scales, tensor.format, datapath)
 
 
 def _keeps_subnormals(datapath: Datapath) -> bool:
@@ -145,4 +164,4 @@ def _outer_scale(tensor: QuantizedTensor) -> NDArray[np.float32]:
     else:
         assert isinstance(fmt.scale, FloatScale)
         values = _bare_values(codes, BlockFormat("scale", fmt.scale.element))
-    return np.broadcast_to(values[:, 0], (rows,))
+    return np.full(rows, values[:, 0], np.float32)

@@ -13,7 +13,8 @@ from densimeter.formats.number import Kind
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
 
-_LARGEST_TABLE_BITS = 16
+LARGEST_TABLE_BITS = 16
+"""Codes up to this width are decoded by table."""
 
 NAN_SCALE = -1
 """Stands in `scale_exponents` for a scale code that makes its whole block NaN."""
@@ -57,7 +58,7 @@ def unpack_operand(
     return Operand(*decoded, scale_exponents, scale_significands, block)
 
 
-class _Decoded(NamedTuple):
+class Decoded(NamedTuple):
     """The first three parts of an `Operand`, of codes of any shape."""
 
     values: NDArray[np.int64]
@@ -68,37 +69,81 @@ class _Decoded(NamedTuple):
 _NO_EXPONENTS, _NO_SPECIALS = np.empty((0, 0), np.int64), np.empty((0, 0), np.uint8)
 
 
-def _decode(codes: NDArray[np.unsignedinteger], element: Element, aligned: bool) -> _Decoded:
+def _decode(codes: NDArray[np.unsignedinteger], element: Element, aligned: bool) -> Decoded:
     """Decode codes as `Element.decode` does; parts that say nothing are left empty."""
-    if element.bits > _LARGEST_TABLE_BITS:
+    if element.bits > LARGEST_TABLE_BITS:
         assert isinstance(element, FloatElement)
         decoded = _decode_floats(codes.astype(np.int64), element)
         if aligned:
             shifted = decoded.values << (decoded.exponents - element.lsb_exponent)
-            decoded = _Decoded(shifted, _NO_EXPONENTS, decoded.specials)
+            decoded = Decoded(shifted, _NO_EXPONENTS, decoded.specials)
     else:
-        table = _table(element, aligned)
+        table = element_table(element, aligned)
         exponents = _NO_EXPONENTS if aligned else table.exponents[codes]
-        decoded = _Decoded(table.values[codes], exponents, table.specials[codes] if element.has_nan else _NO_SPECIALS)
+        decoded = Decoded(table.values[codes], exponents, table.specials[codes] if element.has_nan else _NO_SPECIALS)
     return decoded if decoded.specials.any() else decoded._replace(specials=_NO_SPECIALS)
 
 
+class ScaleTable(NamedTuple):
+    """Scales as positions in a short table.
+
+    codes: [groups of rows, blocks]. exponents, significands: of each position; NAN_SCALE among the exponents as in
+    `Operand`.
+    """
+
+    codes: NDArray[np.unsignedinteger]
+    exponents: NDArray[np.int64]
+    significands: NDArray[np.int64]
+
+    @property
+    def exponent_range(self) -> tuple[int, int]:
+        """Bounds of the exponents in use, NaN aside; (0, 0) without any."""
+        if not self.codes.size:
+            return 0, 0
+        exponents = self.exponents[int(self.codes.min()) : int(self.codes.max()) + 1]
+        exponents = exponents[exponents != NAN_SCALE]
+        return (int(exponents.min()), int(exponents.max())) if exponents.size else (0, 0)
+
+    @property
+    def nan_rows(self) -> NDArray[np.bool_]:
+        """Which groups of rows hold a NaN; empty where no scale can be NaN."""
+        nan = self.exponents == NAN_SCALE
+        return nan[self.codes].any(axis=1) if nan.any() else np.zeros(0, bool)
+
+
+def scale_table(scales: NDArray[np.unsignedinteger], fmt: BlockFormat) -> ScaleTable:
+    """The block scales that a unit applies; where it applies none, one that changes nothing."""
+    if not fmt.has_unit_scale:
+        return ScaleTable(np.zeros((1, 1), np.uint8), np.zeros(1, np.int64), np.ones(1, np.int64))
+    assert fmt.scale is not None
+    if fmt.scale.code_bits <= LARGEST_TABLE_BITS:
+        return ScaleTable(scales, *_every_scale(fmt))
+    codes, positions = np.unique(scales, return_inverse=True)
+    return ScaleTable(positions.reshape(scales.shape).astype(np.uint32), *_decode_scales(codes, fmt))
+
+
 @cache
-def _table(element: Element, aligned: bool) -> _Decoded:
-    """Every code there is."""
+def _every_scale(fmt: BlockFormat) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    assert fmt.scale is not None
+    return _decode_scales(np.arange(1 << fmt.scale.code_bits, dtype=np.uint32), fmt)
+
+
+@cache
+def element_table(element: Element, aligned: bool) -> Decoded:
+    """Every code there is, of an element narrow enough for a table."""
     numbers = [element.decode(code) for code in range(1 << element.bits)]
     special = {(Kind.FINITE, False): FINITE, (Kind.FINITE, True): FINITE, (Kind.INFINITE, False): POSITIVE_INFINITY}
     special |= {(Kind.INFINITE, True): NEGATIVE_INFINITY}
     shifts = [n.exponent - element.lsb_exponent if aligned and n.kind is Kind.FINITE else 0 for n in numbers]
     values = [(-n.significand if n.negative else n.significand) << s for n, s in zip(numbers, shifts, strict=True)]
-    return _Decoded(
+    return Decoded(
         np.array(values, np.int64),
         np.array([n.exponent for n in numbers], np.int64),
         np.array([special.get((n.kind, n.negative), NAN) for n in numbers], np.uint8),
     )
 
 
-def _decode_floats(codes: NDArray[np.int64], element: FloatElement) -> _Decoded:
+def _decode_floats(codes: NDArray[np.int64], element: FloatElement) -> Decoded:
     """The same without a table, for elements too wide for one."""
     sign = codes >> (element.bits - 1)
     magnitude = codes & ((1 << (element.bits - 1)) - 1)
@@ -112,7 +157,7 @@ def _decode_floats(codes: NDArray[np.int64], element: FloatElement) -> _Decoded:
     specials = _specials(magnitude, sign, element)
     significand = np.where(specials == FINITE, significand, 0)
     exponents = np.where(specials == FINITE, field - element.bias - element.mantissa_bits, element.lsb_exponent)
-    return _Decoded(np.where(sign, -significand, significand), exponents, specials)
+    return Decoded(np.where(sign, -significand, significand), exponents, specials)
 
 
 def _specials(magnitude: NDArray[np.int64], sign: NDArray[np.int64], element: FloatElement) -> NDArray[np.uint8]:

@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from densimeter.kernels.threads import share_out
+
 Codes = NDArray[np.unsignedinteger]
 
 _CHUNK_BITS = 32
@@ -47,18 +49,48 @@ def _unpack(packed, bits, out):  # type: ignore[no-untyped-def]
         out[i] = code
 
 
-def pack_bits(codes: Codes, bits: int) -> bytes:
-    """Pack a 1-D array of codes of `bits` bits (1 to 64), lowest bit first."""
-    out = np.zeros(-(-codes.size * bits // 8), np.uint8)
-    _pack(codes, bits, out)
-    return out.tobytes()
+@njit(nogil=True, cache=True)
+def _pack_eights(first, stop, codes, bits, out):  # type: ignore[no-untyped-def]
+    """Eight codes of at most eight bits make as many bytes as they have bits."""
+    for group in range(first, stop):
+        word = np.uint64(0)
+        for k in range(8):
+            word |= np.uint64(codes[8 * group + k]) << np.uint64(bits * k)
+        for k in range(bits):
+            out[bits * group + k] = np.uint8((word >> np.uint64(8 * k)) & np.uint64(0xFF))
 
 
-def unpack_bits(packed: bytes, bits: int, count: int, dtype: np.dtype[np.unsignedinteger]) -> Codes:
-    """The first `count` codes of `bits` bits from packed bytes; the caller has checked the length."""
-    out = np.empty(count, dtype)
-    _unpack(np.frombuffer(packed, np.uint8), bits, out)
-    return out
+@njit(nogil=True, cache=True)
+def _unpack_eights(first, stop, packed, bits, out):  # type: ignore[no-untyped-def]
+    mask = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)
+    for group in range(first, stop):
+        word = np.uint64(0)
+        for k in range(bits):
+            word |= np.uint64(packed[bits * group + k]) << np.uint64(8 * k)
+        for k in range(8):
+            out[8 * group + k] = np.uint8((word >> np.uint64(bits * k)) & mask)
+
+
+def pack_bits(codes: Codes, bits: int, out: NDArray[np.uint8]) -> None:
+    """Pack a 1-D array of codes of `bits` bits (1 to 64), lowest bit first, into as many bytes as they need."""
+    if bits in (8, 16, 32, 64):
+        out[:] = codes.astype(f"<u{bits // 8}", copy=False).view(np.uint8)
+        return
+    eights = codes.size // 8 if bits < 8 and codes.dtype == np.uint8 else 0
+    if eights:
+        share_out(lambda first, stop: _pack_eights(first, stop, codes, bits, out), eights, codes.size)
+    _pack(codes[8 * eights :], bits, out[bits * eights :])
+
+
+def unpack_bits(packed: NDArray[np.uint8], bits: int, out: Codes) -> None:
+    """Fill a 1-D array with codes of `bits` bits from packed bytes; the caller has checked the length."""
+    if bits in (8, 16, 32, 64):
+        out[:] = packed[: out.size * bits // 8].view(f"<u{bits // 8}")
+        return
+    eights = out.size // 8 if bits < 8 and out.dtype == np.uint8 else 0
+    if eights:
+        share_out(lambda first, stop: _unpack_eights(first, stop, packed, bits, out), eights, out.size)
+    _unpack(packed[bits * eights :], bits, out[8 * eights :])
 
 
 def pack_ggml(codes: Codes, scales: Codes, element_bits: int, scale_bits: int) -> bytes:

@@ -29,7 +29,7 @@ def exponent_code(largest, s, element_largest):  # type: ignore[no-untyped-def]
     return min(max(exponent + s.bias, 0), s.largest_code)
 
 
-@njit
+@njit(cache=True)
 def choose(largest, extreme, least, greatest, tensor_factor, p):  # type: ignore[no-untyped-def]
     """(scale code without microexponents, unit, zero, minimum) of a block, from its extremes; infinities are 2**128."""
     s, e = p.scale, p.element

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from densimeter.formats.errors import FormatError
 from densimeter.formats.grid import Grid, checked_axis, grid, scales_shape
 from densimeter.formats.packing import layout
 from densimeter.formats.scale import DoubleScale
-from densimeter.kernels.codec import dequantize_rows, quantize_rows, tensor_scale
+from densimeter.kernels.codec import dequantize_rows, quantize_rows, round_rows, tensor_scale
 from densimeter.kernels.double_scale import DoubleScales, compress, restore
 from densimeter.kernels.packing import pack_bits, pack_ggml, unpack_bits, unpack_ggml
 from densimeter.kernels.parameters import code_dtype
@@ -95,18 +95,29 @@ class QuantizedTensor:
 
     def pack(self) -> bytes:
         """The bytes that memory would hold; `formats.packing` describes the layout."""
-        fmt = self.format
-        rows = self.code_rows().reshape(self.grid.shape)
-        padding = [(0, whole - given) for whole, given in zip(self.grid.padded_shape, rows.shape, strict=True)]
-        codes = np.pad(rows, padding, constant_values=fmt.element.padding_code)
+        return self.pack_into(np.empty(self.nbytes, np.uint8)).tobytes()
+
+    def pack_into(self, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Write the bytes of `pack` into an array of `nbytes` bytes, and return it."""
+        if out.shape != (self.nbytes,) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise FormatError(f"out is {out.dtype} {out.shape}, expected contiguous uint8 {(self.nbytes,)}")
+        fmt, sizes = self.format, layout(self.format, self.grid)
+        codes = self.code_rows().reshape(self.grid.shape)
+        if self.grid.padded_shape != codes.shape:
+            padding = [(0, whole - given) for whole, given in zip(self.grid.padded_shape, codes.shape, strict=True)]
+            codes = np.pad(codes, padding, constant_values=fmt.element.padding_code)
         if fmt.layout == "ggml":
             assert fmt.scale is not None
             blocks = codes.reshape(-1, self.grid.block_length)
-            return pack_ggml(blocks, self.scale_rows().ravel(), fmt.element.bits, fmt.scale.code_bits)
-        packed = pack_bits(codes.ravel(), fmt.element.bits)
+            packed = pack_ggml(blocks, self.scale_rows().ravel(), fmt.element.bits, fmt.scale.code_bits)
+            out[:] = np.frombuffer(packed, np.uint8)
+            return out
+        pack_bits(codes.reshape(-1), fmt.element.bits, out[: sizes.element_bytes])
+        after = sizes.element_bytes + sizes.scale_bytes
         if fmt.scale is not None:
-            packed += pack_bits(self.scale_rows().ravel(), fmt.scale.code_bits)
-        return packed + self._float32s().astype("<f4").tobytes()
+            pack_bits(self.scale_rows().ravel(), fmt.scale.code_bits, out[sizes.element_bytes : after])
+        out[after:] = self._float32s().astype("<f4").view(np.uint8)
+        return out
 
     def _float32s(self) -> NDArray[np.float32]:
         """The float32 numbers beside the scale codes, in the order of the packed layout."""
@@ -131,27 +142,67 @@ def quantize(
     the scale has a NaN code (MX, NVFP4, absmax integers); elements with codes for them (float32, bfloat16, float16,
     FP8) keep them; elsewhere Inf saturates and a NaN raises FormatError.
     """
-    array = np.asarray(x)
-    if array.dtype.kind not in _REAL_KINDS and not _is_small_float(array.dtype):
-        raise FormatError(f"cannot quantise an array of {array.dtype}; expected real numbers")
-    if array.ndim == 0:
-        raise FormatError("cannot quantise a scalar; expected an array with at least one axis")
+    array = _checked(x)
     axis = checked_axis(axis, array.shape)
     codes_out, scales_out = _rows_of(out, fmt, array.shape, axis)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes Inf, whose meaning is defined above
-        rows = _to_rows(array.astype(np.float32, copy=False), axis, fmt)
+    rows = _float32_rows(array, axis, fmt)
     factor, over = tensor_scale(rows, fmt), grid(fmt, array.shape, axis)
     codes, scales, refused = quantize_rows(rows, fmt.first_level, over, factor, seed, codes_out, scales_out)
-    if refused:
-        raise FormatError(
-            f"{refused} NaN in the input, and {fmt.name} has no code for NaN; replace them before quantising"
-        )
+    _refuse(refused, fmt)
     if isinstance(fmt.scale, DoubleScale):
         stored = compress(scales.view(np.float32).ravel(), fmt.scale)
         parts = stored.codes.reshape(scales.shape), 1.0, stored.factors, stored.mean
     else:
         parts = scales, factor, _NO_FACTORS, 0.0
     return _assemble(codes, parts, fmt, array.shape, axis)
+
+
+def quantize_dequantize(
+    x: ArrayLike, fmt: BlockFormat, axis: int = -1, *, seed: int = 0, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """``quantize(x, fmt, axis, seed=seed).dequantize(out)``, bit for bit, in one pass that keeps no codes.
+
+    (Formats with a double scale, of which all first scales must be known, keep them.)
+    """
+    array = _checked(x)
+    axis = checked_axis(axis, array.shape)
+    if isinstance(fmt.scale, DoubleScale):
+        return quantize(array, fmt, axis, seed=seed).dequantize(out)
+    if out is not None and (out.shape != array.shape or out.dtype != np.float32):
+        raise FormatError(f"out is {out.dtype} {out.shape}, expected float32 {array.shape}")
+    rows = _float32_rows(array, axis, fmt)
+    contiguous = out is not None and out.flags.c_contiguous and axis == array.ndim - 1
+    values = out.reshape(rows.shape) if out is not None and contiguous else np.empty(rows.shape, np.float32)
+    _refuse(round_rows(rows, fmt, grid(fmt, array.shape, axis), tensor_scale(rows, fmt), seed, values), fmt)
+    if out is not None and contiguous:
+        return out
+    restored = _from_rows(values, array.shape, axis, fmt)
+    if out is None:
+        return restored
+    out[...] = restored
+    return out
+
+
+def _checked(x: ArrayLike) -> NDArray[Any]:
+    """An array of real numbers with an axis."""
+    array = np.asarray(x)
+    if array.dtype.kind not in _REAL_KINDS and not _is_small_float(array.dtype):
+        raise FormatError(f"cannot quantise an array of {array.dtype}; expected real numbers")
+    if array.ndim == 0:
+        raise FormatError("cannot quantise a scalar; expected an array with at least one axis")
+    return array
+
+
+def _float32_rows(array: NDArray[Any], axis: int, fmt: BlockFormat) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes Inf, whose meaning is defined
+        return _to_rows(array.astype(np.float32, copy=False), axis, fmt)
+
+
+def _refuse(refused: int, fmt: BlockFormat) -> None:
+    if refused:
+        raise FormatError(
+            f"{refused} NaN in the input, and {fmt.name} has no code for NaN; replace them before quantising"
+        )
 
 
 def _rows_of(
@@ -172,36 +223,52 @@ def _rows_of(
     )
 
 
-def unpack(raw: bytes, fmt: BlockFormat, shape: Sequence[int], axis: int = -1) -> QuantizedTensor:
-    """Read back what `QuantizedTensor.pack` wrote; FormatError where the bytes are not as many as the shape needs."""
+def unpack(
+    raw: bytes | NDArray[np.uint8],
+    fmt: BlockFormat,
+    shape: Sequence[int],
+    axis: int = -1,
+    *,
+    out: QuantizedTensor | None = None,
+) -> QuantizedTensor:
+    """Read back what `QuantizedTensor.pack` wrote; FormatError where the bytes are not as many as the shape needs.
+
+    out: an earlier tensor of this format, shape and axis, whose arrays are written again, as in `quantize`.
+    """
     shape = tuple(shape)
     if not shape or min(shape) < 0:
         raise FormatError(f"shape is {shape}, expected at least one axis and no negative length")
     axis = checked_axis(axis, shape)
     over = grid(fmt, shape, axis)
     sizes = layout(fmt, over)
-    if len(raw) != sizes.total_bytes:
-        raise FormatError(f"{len(raw)} bytes given, expected {sizes.total_bytes} for {fmt.name} of shape {shape}")
+    packed = raw if isinstance(raw, np.ndarray) else np.frombuffer(raw, np.uint8)
+    if packed.size != sizes.total_bytes:
+        raise FormatError(f"{packed.size} bytes given, expected {sizes.total_bytes} for {fmt.name} of shape {shape}")
+    codes_out, scales_out = _rows_of(out, fmt, shape, axis)
     padded, blocks = over.padded_shape, over.scales_shape[0] * over.scales_shape[1]
     scale_bits = fmt.scale.code_bits if fmt.scale is not None else 8
-    scales = np.zeros(blocks, code_dtype(scale_bits))
+    scales = np.zeros(over.scales_shape, code_dtype(scale_bits)) if scales_out is None else scales_out
     if fmt.layout == "ggml":
-        codes, wide = unpack_ggml(raw, fmt.element.bits, scale_bits, blocks)
-        scales = wide.astype(scales.dtype)
+        codes, wide = unpack_ggml(packed.tobytes(), fmt.element.bits, scale_bits, blocks)
+        scales.reshape(-1)[:] = wide
     else:
-        codes = unpack_bits(raw, fmt.element.bits, padded[0] * padded[1] * padded[2], code_dtype(fmt.element.bits))
+        whole = codes_out is not None and padded == over.shape
+        codes = codes_out if codes_out is not None and whole else np.empty(padded, code_dtype(fmt.element.bits))
+        unpack_bits(packed[: sizes.element_bytes], fmt.element.bits, codes.reshape(-1))
         if fmt.scale is not None:
-            plane = raw[sizes.element_bytes : sizes.element_bytes + sizes.scale_bytes]
-            scales = unpack_bits(plane, scale_bits, blocks, scales.dtype)
-    floats = np.frombuffer(raw[len(raw) - sizes.float32_bytes :], "<f4").astype(np.float32)
+            plane = packed[sizes.element_bytes : sizes.element_bytes + sizes.scale_bytes]
+            unpack_bits(plane, scale_bits, scales.reshape(-1))
+    floats = packed[packed.size - sizes.float32_bytes :].copy().view("<f4").astype(np.float32)
     factor, factors, mean = 1.0, _NO_FACTORS, 0.0
     if isinstance(fmt.scale, DoubleScale):
         factors, mean = (floats[:-1], float(floats[-1])) if fmt.scale.centred else (floats, 0.0)
     elif fmt.has_tensor_scale:
         factor = float(floats[0])
     kept = codes.reshape(padded)[:, : over.rows, : over.length].reshape(over.matrices * over.rows, over.length)
-    parts = scales.reshape(over.scales_shape), factor, factors, mean
-    return _assemble(np.ascontiguousarray(kept), parts, fmt, shape, axis)
+    if codes_out is not None and not np.shares_memory(kept, codes_out):
+        codes_out[...] = kept
+        kept = codes_out
+    return _assemble(np.ascontiguousarray(kept), (scales, factor, factors, mean), fmt, shape, axis)
 
 
 def _is_small_float(dtype: np.dtype[np.generic]) -> bool:

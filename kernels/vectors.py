@@ -11,6 +11,7 @@ import numba.extending
 from llvmlite import ir
 
 from densimeter.kernels.parameters import NEAREST_EVEN, TOWARD_ZERO
+from densimeter.kernels.processor import features
 
 LANES = 16
 
@@ -18,13 +19,19 @@ LANES = 16
 cgutils: Any = numba.core.cgutils
 intrinsic: Any = numba.extending.intrinsic
 
-I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
+I16, I32, I64, F32, F64 = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
 
 Generator = Callable[[Any, Any, Any, Any], Any]
 
 
 def vector(kind: Any) -> Any:
     return ir.VectorType(kind, LANES)
+
+
+def _suffix(value: Any) -> str:
+    """The element type of a vector as names of LLVM's operations spell it."""
+    kind = value.type.element
+    return f"i{kind.width}" if isinstance(kind, ir.IntType) else str(kind.intrinsic_name)
 
 
 class Builder:
@@ -54,6 +61,48 @@ class Builder:
         signature = ir.FunctionType(result, [operand.type for operand in operands])
         return self.ir.call(cgutils.get_or_insert_function(self.ir.module, signature, name), operands)
 
+    def fma(self, left: Any, right: Any, added: Any) -> Any:
+        return self.call(f"llvm.fma.v{LANES}{_suffix(added)}", added.type, left, right, added)
+
+    def floor(self, value: Any) -> Any:
+        return self.call(f"llvm.floor.v{LANES}{_suffix(value)}", value.type, value)
+
+    def add_product_down(self, left: Any, right: Any, added: Any) -> Any:
+        """float64 ``floor(left * right) + added``, where that product is exact and sums are integers below 2**53.
+
+        Beside numbers from 2**52 on, whose units are ones, a sum rounded down has the floor: AVX-512 has it in one.
+        """
+        if "avx512f" not in features():
+            return self.ir.fadd(added, self.floor(self.ir.fmul(left, right)))
+        half, down = LANES // 2, ir.Constant(I32, 9)  # toward minus infinity, without exceptions
+        kind = ir.VectorType(F64, half)
+        pieces = (
+            self.call(
+                "llvm.x86.avx512.vfmadd.pd.512", kind, *[self.lanes(v, at, half) for v in (left, right, added)], down
+            )
+            for at in (0, half)
+        )
+        return self.join(*pieces)
+
+    def magnitude(self, value: Any) -> Any:
+        return self.call(f"llvm.fabs.v{LANES}{_suffix(value)}", value.type, value)
+
+    def within(self, value: Any, low: Any, high: Any) -> Any:
+        """Float lanes clamped to two vectors."""
+        raised = self.call(f"llvm.maxnum.v{LANES}{_suffix(value)}", value.type, value, low)
+        return self.call(f"llvm.minnum.v{LANES}{_suffix(value)}", value.type, raised, high)
+
+    def lanes(self, value: Any, start: int, count: int) -> Any:
+        """`count` lanes of a vector, as a vector of its own."""
+        if count == LANES:
+            return value
+        chosen = ir.Constant(ir.VectorType(I32, count), list(range(start, start + count)))
+        return self.ir.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), chosen)
+
+    def join(self, low: Any, high: Any) -> Any:
+        """Two half vectors in one."""
+        return self.ir.shuffle_vector(low, high, ir.Constant(vector(I32), list(range(LANES))))
+
     def pointer(self, array_type: Any, array: Any, index: Any) -> Any:
         return self.ir.gep(self.context.make_array(array_type)(self.context, self.ir, array).data, [index])
 
@@ -73,6 +122,27 @@ class Builder:
     def store(self, value: Any, array_type: Any, array: Any, index: Any) -> None:
         address = self.ir.bitcast(self.pointer(array_type, array, index), value.type.as_pointer())
         self.ir.store(value, address).align = array_type.dtype.bitwidth // 8
+
+    def masked_store(self, value: Any, address: Any, mask: Any) -> None:
+        """Store the lanes of float32 that the mask says."""
+        name = f"llvm.masked.store.v{LANES}{_suffix(value)}.p0"
+        self.call(name, ir.VoidType(), value, address, ir.Constant(I32, 4), mask)
+
+    def larger(self, left: Any, right: Any) -> Any:
+        """Of signed integers."""
+        return self.call(f"llvm.smax.v{LANES}{_suffix(left)}", left.type, left, right)
+
+    def lesser(self, left: Any, right: Any) -> Any:
+        """Of signed integers."""
+        return self.call(f"llvm.smin.v{LANES}{_suffix(left)}", left.type, left, right)
+
+    def resized(self, value: Any, kind: Any) -> Any:
+        """Signed integers, one or sixteen, with more or fewer bits."""
+        is_vector = isinstance(value.type, ir.VectorType)
+        own, wanted = (value.type.element, vector(kind)) if is_vector else (value.type, kind)
+        if own.width == kind.width:
+            return value
+        return self.ir.sext(value, wanted) if own.width < kind.width else self.ir.trunc(value, wanted)
 
     def choose(self, condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         """One of two values (or of two effects), of which only the chosen one is computed."""

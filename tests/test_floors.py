@@ -85,7 +85,7 @@ def test_tests_import_through_the_namespace() -> None:
         ("densimeter.formats.element", "from ..hwmodels import mac"),
         ("densimeter.kernels.matmul", "import densimeter.rtl.emit as emit"),
         ("densimeter.rtl.engines.bench.checker", "from densimeter.kernels.matmul import matmul"),
-        ("densimeter.rtl.engines.bench.checker", "from ...kernels import matmul"),
+        ("densimeter.rtl.engines.bench.checker", "from ....kernels import matmul"),
         ("densimeter.hwmodels.mac", "from densimeter.reports.row import Row"),
         ("densimeter.reports.page", "from densimeter.hwmodels import mac"),
         ("densimeter.reports.page", "def late() -> None:\n    import densimeter.simulator.evaluate"),

@@ -2,13 +2,14 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from densimeter.simulator.commands.output import JsonOption, console, print_json, shown_path, track
-from densimeter.simulator.schema.density import DensityConfig
-from densimeter.simulator.schema.document import Document, parse, read, validate
+
+if TYPE_CHECKING:
+    from densimeter.simulator.schema.document import Document
 
 _DEFAULT_OUTPUT = Path("out")
 
@@ -41,8 +42,10 @@ def density(
     from densimeter.reports.page import density_page
     from densimeter.simulator.characterization import keep_records
     from densimeter.simulator.density import density_table
+    from densimeter.simulator.schema.density import DensityConfig
+    from densimeter.simulator.schema.document import read, validate
 
-    config = validate(_document(config_path), DensityConfig)
+    config = validate(default_document() if config_path is None else read(config_path), DensityConfig)
     if tensors is not None:
         config = config.model_copy(update={"workload": tensors})
     table = density_table(config, fresh=fresh, track=track)
@@ -60,11 +63,9 @@ def density(
     )
 
 
-def default_document() -> Document:
+def default_document() -> "Document":
     """The built-in configuration."""
+    from densimeter.simulator.schema.document import parse
+
     text = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
     return parse(text, "density.yaml")
-
-
-def _document(path: Path | None) -> Document:
-    return default_document() if path is None else read(path)

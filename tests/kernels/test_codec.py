@@ -68,7 +68,7 @@ def test_catalog_formats_on_many_numbers(name: str, x: NDArray[np.float32]) -> N
     assert_equals_reference(x.reshape(ROWS, LENGTH), get(name))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(x=float32_arrays(2 * 24), fmt=formats())
 def test_formats_that_no_catalog_holds(x: NDArray[np.float32], fmt: BlockFormat) -> None:
     assert_equals_reference(x.reshape(2, 24), fmt)

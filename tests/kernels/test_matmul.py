@@ -1,6 +1,5 @@
 """The bit-exact matrix product: equal to a plain loop over the reference, and to float32 arithmetic for float32."""
 
-import sys
 from fractions import Fraction
 
 import numba
@@ -135,59 +134,6 @@ def test_matmul_is_the_naive_loop(activation: str, weight: str, accumulator: str
     a, w = numbers(3, k, seed=1), numbers(4, k, seed=2)
     actual = K.matmul(a, w, activation=left, weight=right, accumulator=accumulator)
     assert_same_floats(actual, naive_matmul(a, w, datapath))
-
-
-FAST = [
-    ("bfp6", "bfp6", "fp32"),
-    ("bfp6", "bfp4", "fixed48:-24"),
-    ("bfp8", "bfp8", "fixed20:-12"),  # saturates
-    ("mxfp4", "mxfp8_e4m3", "fp32"),
-    ("mxfp8_e4m3", "mxfp8_e4m3", "fp32"),  # in float64
-    ("nvfp4", "nvfp4", "fp32"),
-    ("gguf_q4_0", "gguf_q8_0", "fp32"),  # negative scales
-    ("int8", "int8", "int32"),
-    ("int8", "int8", "int16"),  # wraps
-    ("int8", "int4", "int32_saturate"),
-    ("int8", "int8", "fp32"),
-    ("float32", "bfloat16", "fp32"),
-]
-
-
-@pytest.mark.parametrize("size", [1.0, 2.0**-70, 2.0**60])  # exponents that float32 sums can and cannot take
-@pytest.mark.parametrize("shape", [(5, 70, 37), (17, 128, 33), (1, 16, 1)])
-@pytest.mark.parametrize(("activation", "weight", "accumulator"), FAST)
-def test_floating_point_units_change_no_bit(
-    activation: str,
-    weight: str,
-    accumulator: str,
-    shape: tuple[int, int, int],
-    size: float,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The fast product against the general one, group by group, with blocks of NaN and of zeros in between."""
-    m, k, n = shape
-    a, w = numbers(m, k, seed=7, spread=8) * np.float32(size), numbers(n, k, seed=8, spread=8)
-    a[0, :16] = 0
-    formats = get(activation), get(weight)
-    if not formats[0].refuses_nan and m > 1:
-        a[1, 3] = np.nan
-    left, right = K.quantize(a, formats[0]), K.quantize(w, formats[1])
-
-    def product() -> NDArray[np.float32]:
-        return K.matmul(left, right, activation=formats[0], weight=formats[1], accumulator=accumulator)
-
-    fast = product()
-    monkeypatch.setattr(sys.modules["densimeter.kernels.matmul"], "plan", lambda *_: None)
-    monkeypatch.setattr(sys.modules["densimeter.kernels.matmul"], "multiply_floats", _multiply_floats_one_by_one)
-    assert_same_floats(fast, product())
-
-
-def _multiply_floats_one_by_one(a: NDArray[np.float32], w: NDArray[np.float32]) -> NDArray[np.float32]:
-    out = np.zeros((len(a), len(w)), np.float32)
-    with np.errstate(all="ignore"):
-        for k in range(a.shape[1]):
-            out += a[:, k : k + 1] * w[:, k]
-    return out
 
 
 @pytest.mark.parametrize("name", NO_UNIT)
