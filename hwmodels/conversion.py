@@ -29,7 +29,7 @@ from densimeter.hwmodels.mac import CELL_FLOW
 from densimeter.rtl.cells.liberty import Library, find_library
 from densimeter.rtl.cells.power import PowerResult
 from densimeter.rtl.conversion.dequantizer import Target, emit_dequantizer
-from densimeter.rtl.conversion.quantizer import emit_converter
+from densimeter.rtl.conversion.quantizer import emit_converter, quantizer_lanes
 from densimeter.rtl.module import EmittedModule
 from densimeter.rtl.synthesize import CellResult
 
@@ -39,7 +39,7 @@ class Conversion:
     """A circuit that takes in `lanes` values of `source` a cycle and holds them as `target` in a register.
 
     From a narrow format to float32, bfloat16 or float16 it is a dequantiser, else a quantiser of floats. `lanes` of
-    None is one block, or one value where blocks have no count.
+    None is one block; of rows, 16 values to quantise and one to dequantise; one value where there is no scale.
     """
 
     source: BlockFormat
@@ -60,9 +60,15 @@ class Conversion:
 
     @property
     def values(self) -> int:
-        """Values a cycle."""
-        blocked = self.source if self.dequantizes else self.target
-        return self.lanes or blocked.block_values or 1
+        """Values taken in a cycle."""
+        if self.dequantizes:
+            return self.lanes or self.source.block_values or 1
+        return quantizer_lanes(self.target, self.lanes)
+
+    @property
+    def passes(self) -> int:
+        """How often each value is taken in: twice to quantise whole rows, whose scale their last value may decide."""
+        return 1 + (not self.dequantizes and self.target.scale is not None and self.target.block_values is None)
 
     def key(self, library: Library) -> str:
         """The address of its record."""
@@ -80,12 +86,13 @@ class Conversion:
 
 @dataclass(frozen=True)
 class ConversionFigures:
-    """A converter of `values` numbers a cycle in a cell library, before layout; its registers hold the result.
+    """A converter in a cell library, before layout; its registers hold the result.
 
-    energy_fj: dynamic energy of a cycle on a real model's numbers; it and leakage are None where nobody measured them.
+    values: converted in a cycle, on average over the passes that they take. energy_fj: dynamic energy of a cycle on a
+    real model's numbers; it and leakage are None where nobody measured them.
     """
 
-    values: int
+    values: float
     area_um2: Figure
     min_period_ns: Figure
     energy_fj: Figure | None
@@ -159,7 +166,7 @@ def _figures(conversion: Conversion, library_name: str, synthesize: bool, cache:
     cells = cast(CellResult, record.result)
     power = recorded_conversion_energy(conversion, library)
     return ConversionFigures(
-        values=conversion.values,
+        values=conversion.values / conversion.passes,
         area_um2=Figure(cells.area_um2, 0.0, "synthesis"),
         min_period_ns=Figure(cells.min_period_ns, 0.0, "synthesis"),
         energy_fj=None if power is None else Figure(power.result.energy_fj, 0.0, "simulation"),

@@ -16,6 +16,7 @@ Phase = Literal["prefill", "decode", "generate", "custom"]
 OPERANDS: tuple[Operand, ...] = get_args(Operand)
 PHASES: tuple[Phase, ...] = get_args(Phase)
 CACHED: tuple[Operand, ...] = ("key", "value")
+_LARGEST = 2**53 - 1  # up to here float64, in which sizes are divided and multiplied, holds every integer
 
 
 @dataclass(frozen=True)
@@ -166,3 +167,5 @@ def merged(gemms: Iterable[Gemm]) -> tuple[Gemm, ...]:
 def _check_size(name: str, value: object, *, smallest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
         raise ConfigError(f"{name} is {value!r}, expected an integer of {smallest} or more")
+    if value > _LARGEST:
+        raise ConfigError(f"{name} is {value}, expected at most {_LARGEST}")

@@ -13,7 +13,7 @@ source states power at equal speed, it counts as energy.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import pairwise
 from typing import Any
@@ -102,6 +102,7 @@ def wire_pj_per_bit_mm(node_nm: float, *, toggle_probability: float = 0.5) -> Sc
     return Scaled(toggle_probability * math.exp(mean), math.expm1(max(abs(log - mean) for log in logs)))
 
 
+@lru_cache(maxsize=4096)
 def _scale(quantity: str, from_nm: float, to_nm: float) -> Scaled:
     low, high = sorted((from_nm, to_nm))
     known = curves()[quantity]

@@ -10,7 +10,7 @@ process nodes are scaled from the nearest one in the table, with the band in whi
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
@@ -34,6 +34,9 @@ class Macro:
     leakage_mw: float
     access_ns: float
     cycle_ns: float
+
+
+_FIGURES = [field.name for field in fields(Macro)]
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def sram(
     _check("ports", ports, {known for _, _, known in tables})
     if not 0 < node_nm < math.inf:
         raise ModelRangeError(f"node_nm is {node_nm}, expected a process node in nm, such as 22")
-    table_nm = min((node for node, _, _ in tables), key=lambda node: abs(math.log(node / node_nm)))
+    table_nm = min({node for node, _, _ in tables}, key=lambda node: abs(math.log(node / node_nm)))
     macro = interpolate(tables[table_nm, cell_type, ports], capacity_bytes // banks, word_bits)
     area, energy, leakage, delay = (scale(table_nm, node_nm) for scale in _SCALES)
     return SramCost(
@@ -102,24 +105,20 @@ def interpolate(rows: Mapping[Shape, Macro], capacity_bytes: int, word_bits: int
 
     Raises ModelRangeError outside the grid.
     """
-    capacities = _around(
-        "capacity of a bank (capacity_bytes / banks)", capacity_bytes, (capacity for capacity, _ in rows)
-    )
-    widths = _around("word_bits", word_bits, (width for _, width in rows))
+    known_capacities, known_widths = ({shape[axis] for shape in rows} for axis in (0, 1))
+    capacities = _around("capacity of a bank (capacity_bytes / banks)", capacity_bytes, known_capacities)
+    widths = _around("word_bits", word_bits, known_widths)
     corners = [((c, w), cs * ws) for c, cs in capacities.items() for w, ws in widths.items()]
-    logs = {
-        figure.name: sum(share * math.log(getattr(rows[shape], figure.name)) for shape, share in corners)
-        for figure in fields(Macro)
-    }
+    logs = {name: sum(share * math.log(getattr(rows[shape], name)) for shape, share in corners) for name in _FIGURES}
     return Macro(**{name: math.exp(log) for name, log in logs.items()})
 
 
-def _around(name: str, value: int, known: Iterable[int]) -> dict[int, float]:
+def _around(name: str, value: int, points: set[int]) -> dict[int, float]:
     """The nearest grid points at or below and at or above a value, with their shares."""
-    points = sorted(set(known))
-    if not points[0] <= value <= points[-1]:
-        raise ModelRangeError(f"{name} is {value}, expected {points[0]} to {points[-1]}, the range of the table")
-    low, high = max(p for p in points if p <= value), min(p for p in points if p >= value)
+    low = max((point for point in points if point <= value), default=None)
+    high = min((point for point in points if point >= value), default=None)
+    if low is None or high is None:
+        raise ModelRangeError(f"{name} is {value}, expected {min(points)} to {max(points)}, the range of the table")
     if low == high:
         return {low: 1.0}
     share = math.log(value / low) / math.log(high / low)
@@ -139,7 +138,7 @@ def macros() -> Mapping[tuple[int, str, str], Mapping[Shape, Macro]]:
     for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
         table = tables.setdefault((int(row["node_nm"]), row["cell_type"], row["ports"]), {})
         shape = int(row["capacity_bytes"]), int(row["word_bits"])
-        table[shape] = Macro(**{figure.name: float(row[figure.name]) for figure in fields(Macro)})
+        table[shape] = Macro(**{name: float(row[name]) for name in _FIGURES})
     return tables
 
 

@@ -27,7 +27,7 @@ call the same integer functions underneath (`array_cycles`, `array_slots`, `sram
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from densimeter.formats.errors import ConfigError, nearest
 from densimeter.hwmodels.compiled import jitable
@@ -36,6 +36,7 @@ Dataflow = Literal["weight_stationary", "output_stationary", "input_stationary"]
 DATAFLOWS: tuple[Dataflow, ...] = get_args(Dataflow)
 Convention = Literal["physical", "scale_sim"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+_Number = TypeVar("_Number", int, float)
 # A dataflow's index in DATAFLOWS is what compiled loops name it by.
 WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = range(3)
 
@@ -236,9 +237,9 @@ def sram_accesses(m: int, n: int, k: int, rows: int, cols: int, lanes: int, data
 
 @jitable
 def accesses_of_folds(
-    m: int, n: int, k: int, row_folds: int, col_folds: int, dataflow: int
-) -> tuple[int, int, int, int]:
-    """The same, for a product that has been folded already."""
+    m: _Number, n: _Number, k: _Number, row_folds: int, col_folds: int, dataflow: int
+) -> tuple[_Number, _Number, _Number, _Number]:
+    """The same, for a product that has been folded already. Of floats, it does not overflow in compiled code."""
     if dataflow == OUTPUT_STATIONARY:
         return m * k * col_folds, n * k * row_folds, m * n, 0
     partial_sums = m * n * (row_folds - 1)

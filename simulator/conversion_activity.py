@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from densimeter.formats import ModelRangeError
 from densimeter.hwmodels.conversion import Conversion, Stream
 from densimeter.hwmodels.energy import OUTPUTS
 from densimeter.kernels import QuantizedTensor, quantize
@@ -20,8 +21,11 @@ def conversion_stream(conversion: Conversion) -> Stream:
     """The stream that `CONVERSION_STIMULUS` describes for that converter, with the answers that the kernels expect.
 
     Kernels dequantise to float32: a bfloat16 answer under a float scale is rounded twice here and once in the circuit.
-    Where that differs, the measurement fails. Raises ToolError where the model is not installed.
+    Where that differs, the measurement fails. Raises ToolError where the model is not installed,
+    ModelRangeError for a converter that takes its values twice.
     """
+    if conversion.passes > 1:
+        raise ModelRangeError(f"{conversion.module.name} takes a row in two passes, of which there is no stream")
     rng = np.random.default_rng(0)
     pairs = operand_pairs()
     taken, answered = [], []

@@ -24,13 +24,21 @@ from densimeter.hwmodels.gemm import Gemm, Workload
 DEMANDS = np.dtype(
     [
         (name, np.float64)
-        for name in ("tokens", "sequences", "vector_operations", "memory_bytes", "memory_capacity_bytes")
+        for name in (
+            "tokens",
+            "sequences",
+            "vector_operations",
+            "memory_bytes",
+            "memory_capacity_bytes",
+            "bits_per_weight",
+        )
     ]
 )
 """What a workload asks for besides its products, a row a design.
 
 tokens: processed or produced by one execution, of all sequences; vector_operations: float32 ones outside the array;
-memory_bytes: of weights and KV cache; memory_capacity_bytes: of the machine's DRAM.
+memory_bytes: of weights and KV cache; memory_capacity_bytes: of the machine's DRAM; bits_per_weight: stored ones, a
+value of the matrices, scales included.
 """
 
 
@@ -63,6 +71,8 @@ _TOTALS = (
     "vector_s",
     "dram_bytes",
     "memory_bytes",
+    "bits_per_weight",
+    "memory_density",
 )
 TOTALS = np.dtype([(name, np.float64) for name in _TOTALS])
 """The figures of a design as a whole."""
@@ -159,8 +169,8 @@ def evaluate(machine: Machine, workload: Workload, storage: Storage) -> Evaluati
 
 def demand_row(machine: Machine, workload: Workload, storage: Storage) -> NDArray[np.void]:
     """A row of DEMANDS, as an array of one. Parameters outside matrices (norms, biases) are stored in float32."""
-    bits = workload.weight_values * storage.weight.bits_per_value
-    bits += (workload.parameters - workload.weight_values) * get("float32").bits_per_value
+    weights = storage.weight_bits(workload.weight_values)
+    bits = weights + (workload.parameters - workload.weight_values) * get("float32").bits_per_value
     cached = storage.of("key").bits_per_value + storage.of("value").bits_per_value
     bits += workload.kv_cache_values * cached / 2
     row = np.zeros(1, DEMANDS)
@@ -168,6 +178,9 @@ def demand_row(machine: Machine, workload: Workload, storage: Storage) -> NDArra
     row["vector_operations"] = workload.vector_operations
     row["memory_bytes"] = float(bits / 8)
     row["memory_capacity_bytes"] = machine.dram.capacity_gib * 2**30
+    row["bits_per_weight"] = float(
+        weights / workload.weight_values if workload.weight_values else storage.weight.bits_per_value
+    )
     return row
 
 
@@ -237,6 +250,8 @@ def set_results(machine: Any, part: Any, cost: Any, demand: Any, totals: Any, ar
     totals.vector_s = vector_cycles * cycle_s
     totals.dram_bytes = costing.dram_bits(cost) / 8
     totals.memory_bytes = demand.memory_bytes
+    totals.bits_per_weight = demand.bits_per_weight
+    totals.memory_density = 32 / demand.bits_per_weight
 
 
 _PRODUCT_FIGURES = [field.name for field in fields(ProductResult) if field.name not in ("gemm", "energies_pj")]

@@ -32,11 +32,9 @@ from densimeter.hwmodels.accelerator.parts import (
     wire,
 )
 from densimeter.hwmodels.accelerator.performance import MACHINE, PRODUCT
-from densimeter.hwmodels.gemm import CACHED, Gemm, Operand, Workload
+from densimeter.hwmodels.gemm import CACHED, Gemm, Workload
 from densimeter.hwmodels.systolic import DATAFLOWS, INPUT_STATIONARY
 
-FIRST: tuple[Operand, ...] = ("activation", "query", "probability")
-SECOND: tuple[Operand, ...] = ("weight", "key", "value")
 _FLOAT32 = get("float32")
 _WORD = 8
 _NOTHING = Part(0.0, 0.0, 0.0)
@@ -139,9 +137,9 @@ def converters_piece(machine: Machine, storage: Storage) -> Row:
     activation, weight = machine.datapath.operands
     return _part_fields(
         {
-            "activation_converter": _costliest(storage, FIRST, activation, machine.node_nm),
-            "weight_converter": _costliest(storage, SECOND, weight, machine.node_nm),
-            "result_converter": _priced(_FLOAT32, storage.activation, machine.node_nm) or _NOTHING,
+            "activation_converter": _costliest(storage.first_formats, activation, machine.node_nm),
+            "weight_converter": _costliest(storage.second_formats, weight, machine.node_nm),
+            "result_converter": _largest(_priced(_FLOAT32, fmt, machine.node_nm) for fmt in storage.result_formats),
         }
     )
 
@@ -225,9 +223,9 @@ def unpriced_conversions(machine: Machine, storage: Storage) -> list[str]:
     Each as a sentence with the reason.
     """
     activation, weight = machine.datapath.operands
-    needed = [(fmt, activation) for operand in FIRST for fmt in formats_of(storage.of(operand))]
-    needed += [(fmt, weight) for operand in SECOND for fmt in formats_of(storage.of(operand))]
-    needed.append((_FLOAT32, storage.activation))
+    needed = [(fmt, activation) for fmt in storage.first_formats]
+    needed += [(fmt, weight) for fmt in storage.second_formats]
+    needed += [(_FLOAT32, fmt) for fmt in storage.result_formats]
     return list(dict.fromkeys(filter(None, (_reason(*pair, machine.node_nm) for pair in needed))))
 
 
@@ -241,7 +239,7 @@ def stored_bits(fmt: Stored, rows: int, length: int) -> int:
 
 def _product(gemm: Gemm, storage: Storage, datapath: Datapath) -> dict[str, float]:
     activation, weight = datapath.operands
-    first, second, result = (storage.of(operand) for operand in (gemm.first, gemm.second, gemm.result))
+    first, second, result = storage.of_product(gemm)
     first_bits = stored_bits(first, gemm.m, gemm.k)
     result_bits = stored_bits(result, gemm.m, gemm.n)
     return {
@@ -313,11 +311,13 @@ def _converts(stored: Stored, target: BlockFormat) -> bool:
     return not all(is_wired(fmt, target) for fmt in formats_of(stored))
 
 
-def _costliest(storage: Storage, operands: Iterable[Operand], target: BlockFormat, node_nm: float) -> Part:
-    """The largest of the converters that these operands need on their way to the elements."""
-    stored = (fmt for operand in operands for fmt in formats_of(storage.of(operand)))
-    found = (_priced(fmt, target, node_nm) for fmt in stored)
-    return max(filter(None, found), key=lambda part: part.area_mm2, default=_NOTHING)
+def _costliest(stored: Iterable[BlockFormat], target: BlockFormat, node_nm: float) -> Part:
+    """The largest of the converters that operands in these formats need on their way to the elements."""
+    return _largest(_priced(fmt, target, node_nm) for fmt in stored)
+
+
+def _largest(parts: Iterable[Part | None]) -> Part:
+    return max(filter(None, parts), key=lambda part: part.area_mm2, default=_NOTHING)
 
 
 def _priced(source: BlockFormat, target: BlockFormat, node_nm: float) -> Part | None:

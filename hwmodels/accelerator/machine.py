@@ -9,11 +9,13 @@ port to the array is wide, or as many as it takes to keep up with the clock.
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from densimeter.formats import BlockFormat, Datapath, derive, get, parse_accumulator
 from densimeter.formats.errors import ConfigError, nearest
-from densimeter.hwmodels.accelerator.mixture import Stored
+from densimeter.hwmodels.accelerator.mixture import Stored, formats_of
 from densimeter.hwmodels.dram import Dram
+from densimeter.hwmodels.gemm import Gemm, Operand
 from densimeter.hwmodels.systolic import DATAFLOWS, Dataflow
 from densimeter.rtl.ports import operand_ports
 
@@ -96,12 +98,26 @@ class Machine:
         return _operand_bits(self.datapath, "weight")
 
 
+FIRST: tuple[Operand, ...] = ("activation", "query", "probability")
+SECOND: tuple[Operand, ...] = ("weight", "key", "value")
+
+
+@dataclass(frozen=True)
+class ProductFormats:
+    """Formats of one product's operands and result that are not those of their kind; None for those that are."""
+
+    first: BlockFormat | None = None
+    second: BlockFormat | None = None
+    result: BlockFormat | None = None
+
+
 @dataclass(frozen=True)
 class Storage:
     """The format that each tensor has in DRAM and in the buffers; what is None is stored as the activations are.
 
     Probabilities are the attention's weights after softmax; `output` is the model's own result. Weights may be stored
-    in a mixture of formats.
+    in a mixture of formats. products: by name, those of a workload whose tensors have formats of their own. apart: how
+    many values of the model's matrices are stored in another format than `weight`.
     """
 
     activation: BlockFormat
@@ -111,11 +127,40 @@ class Storage:
     query: BlockFormat | None = None
     probability: BlockFormat | None = None
     output: BlockFormat = field(default_factory=lambda: get("float32"))
+    products: tuple[tuple[str, ProductFormats], ...] = ()
+    apart: tuple[tuple[BlockFormat, int], ...] = ()
 
     def of(self, operand: str) -> Stored:
         """The format of an `Operand` of `hwmodels.gemm`."""
         stored: Stored | None = getattr(self, operand)
         return stored or self.activation
+
+    def of_product(self, gemm: Gemm) -> tuple[Stored, Stored, Stored]:
+        """The formats of its first and second operand and of its result."""
+        own = dict(self.products).get(gemm.name, ProductFormats())
+        return own.first or self.of(gemm.first), own.second or self.of(gemm.second), own.result or self.of(gemm.result)
+
+    @property
+    def first_formats(self) -> list[BlockFormat]:
+        """All that streamed operands are stored in."""
+        kinds = [fmt for operand in FIRST for fmt in formats_of(self.of(operand))]
+        return list(dict.fromkeys([*kinds, *(own.first for _, own in self.products if own.first)]))
+
+    @property
+    def second_formats(self) -> list[BlockFormat]:
+        """All that held operands are stored in."""
+        kinds = [fmt for operand in SECOND for fmt in formats_of(self.of(operand))]
+        return list(dict.fromkeys([*kinds, *(own.second for _, own in self.products if own.second)]))
+
+    @property
+    def result_formats(self) -> list[BlockFormat]:
+        """All that activations are stored in as they are produced."""
+        return list(dict.fromkeys([self.activation, *(own.result for _, own in self.products if own.result)]))
+
+    def weight_bits(self, values: int) -> Fraction:
+        """Stored bits of the model's matrices, which hold so many values, scales included."""
+        apart = sum((count * fmt.bits_per_value for fmt, count in self.apart), Fraction(0))
+        return (values - sum(count for _, count in self.apart)) * self.weight.bits_per_value + apart
 
 
 def vector_datapath() -> Datapath:

@@ -6,12 +6,13 @@ synthesised, times that in which sources on scaling between nodes differ.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
-from densimeter.formats import BlockFormat, Datapath, FloatElement, IntElement, get, names
+from densimeter.formats import BlockFormat, Datapath, FloatElement, IntElement
 from densimeter.formats.errors import ModelRangeError
 from densimeter.hwmodels.accelerator.machine import LOGIC_LIBRARY, LOGIC_NODE_NM, vector_datapath
+from densimeter.hwmodels.characterization.known_names import known_format, known_unit
 from densimeter.hwmodels.conversion import conversion_figures
 from densimeter.hwmodels.figure import Figure
 from densimeter.hwmodels.node import Scaled, scale_area, scale_delay, scale_energy, scale_leakage, wire_pj_per_bit_mm
@@ -49,14 +50,14 @@ class Buffer:
 @lru_cache(maxsize=4096)
 def unit_part(datapath: Datapath, node_nm: float) -> Part:
     """A dot-product unit, all lanes; its event is a cycle of work."""
-    figures = unit_figures(_as_characterised(datapath), LOGIC_LIBRARY)
+    figures = unit_figures(known_unit(datapath), LOGIC_LIBRARY)
     return _scaled(figures.area_um2, figures.leakage_nw, figures.energy_fj, node_nm)
 
 
 @lru_cache(maxsize=4096)
 def unit_period_ns(datapath: Datapath, node_nm: float) -> float:
     """The shortest clock period of a unit."""
-    figures = unit_figures(_as_characterised(datapath), LOGIC_LIBRARY)
+    figures = unit_figures(known_unit(datapath), LOGIC_LIBRARY)
     return figures.min_period_ns.value * scale_delay(LOGIC_NODE_NM, node_nm).factor
 
 
@@ -123,7 +124,7 @@ def converter_part(source: BlockFormat, target: BlockFormat, node_nm: float) -> 
     """
     if is_wired(source, target):
         return None
-    figures = conversion_figures(source, target, library=LOGIC_LIBRARY)
+    figures = conversion_figures(known_format(source), known_format(target), library=LOGIC_LIBRARY)
     unit = unit_figures(vector_datapath(), LOGIC_LIBRARY)
     areas = figures.area_um2.value / unit.area_um2.value
     leakage = figures.leakage_nw or Figure(unit.leakage_nw.value * areas, 1.0, "model")
@@ -133,21 +134,6 @@ def converter_part(source: BlockFormat, target: BlockFormat, node_nm: float) -> 
         for figure in (figures.area_um2, leakage, energy)
     ]
     return _scaled(each[0], each[1], each[2], node_nm)
-
-
-def _as_characterised(datapath: Datapath) -> Datapath:
-    """The unit under the name that records have it by: scales of rows and tensors are applied outside of it, so that
-    int8_channel and int8 are one."""
-    activation, weight = (_without_outer_scale(fmt) for fmt in (datapath.activation, datapath.weight))
-    return replace(datapath, activation=activation, weight=weight)
-
-
-@lru_cache(maxsize=256)
-def _without_outer_scale(fmt: BlockFormat) -> BlockFormat:
-    if fmt.scale is None or fmt.has_unit_scale:
-        return fmt
-    alike = (known for known in map(get, names()) if known.element == fmt.element and not known.has_unit_scale)
-    return next(alike, fmt)
 
 
 def is_wired(source: BlockFormat, target: BlockFormat) -> bool:
@@ -196,4 +182,4 @@ def _double(half: SramCost) -> Buffer:
 
 def _power_of_two(least: float) -> int:
     """The smallest power of two that is not below `least`, and at least 1."""
-    return 1 << max(0, math.ceil(math.log2(least)))
+    return 1 << math.ceil(math.log2(max(1.0, least)))

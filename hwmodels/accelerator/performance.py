@@ -236,7 +236,7 @@ def _tiling(machine: Any, product: Any) -> Tiling:
 def _array_accesses(machine: Any, product: Any, folds: Folds, tiling: Tiling) -> tuple[float, float, float]:
     """Values of both operands that the array reads, and sums that it writes, of one execution."""
     activations, weights, sums, _ = accesses_of_folds(
-        product.m, product.n, product.k, folds.row_folds, folds.col_folds, machine.dataflow
+        float(product.m), float(product.n), float(product.k), folds.row_folds, folds.col_folds, machine.dataflow
     )
     if machine.dataflow == WEIGHT_STATIONARY:
         weights *= ceiling(folds.steps, tiling.steps)
@@ -249,21 +249,23 @@ def _array_accesses(machine: Any, product: Any, folds: Folds, tiling: Tiling) ->
 def _compute_cycles(machine: Any, product: Any, folds: Folds, tiling: Tiling) -> float:
     """Of one execution, the mean over its parts."""
     steps = folds.steps if machine.dataflow == OUTPUT_STATIONARY else tiling.steps
-    cycles: int = tiled_cycles(
+    cycles: float = tiled_cycles(
         folds, machine.rows, machine.cols, machine.dataflow, machine.double_buffered, steps, product.parts
     )
-    return cycles / int(product.parts)
+    return cycles / float(product.parts)
 
 
 @jitable
 def tiled_cycles(
     folds: Folds, rows: int, cols: int, dataflow: int, double_buffered: bool, steps: int, parts: int
-) -> int:
+) -> float:
     """`systolic.array_cycles` of `parts` equal products one after another, where a fold takes at most `steps` steps and
-    so comes again until all have passed. Folds of a double-buffered array follow each other across products too."""
-    count = parts * folds.row_folds * folds.col_folds
+    so comes again until all have passed. Folds of a double-buffered array follow each other across products too.
+
+    A float64, exact below 2**53, because the cycles of large products in small tiles exceed 64-bit integers."""
+    count = float(parts) * folds.row_folds * folds.col_folds
     around = load_cycles(rows, dataflow) + rows + cols - 2
-    full_passes = int(folds.steps / steps)  # exact, and faster than of integers: see `systolic.ceiling`
+    full_passes = float(int(folds.steps / steps))  # exact, and faster than of integers: see `systolic.ceiling`
     rest = folds.steps - full_passes * steps
     if not double_buffered:
         return count * ((full_passes + (1 if rest else 0)) * around + folds.steps)

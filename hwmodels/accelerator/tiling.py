@@ -173,7 +173,7 @@ def _sums_spilled(
     best: Tiling, streamed: Operand, held: Operand, sums: Sums, folds_of_k: int, one_fold: float, steps_with_sums: int
 ) -> Tiling:
     """The loop over cuts of k is the outermost: each cut but the first reads the sums again that the last one wrote."""
-    all_sums_bits = streamed.rows * held.rows * sums.bits
+    all_sums_bits = float(streamed.rows) * held.rows * sums.bits
     once_bits = _reads(streamed, 1) * streamed.bits + _reads(held, 1) * held.bits
     for cuts in range(2, folds_of_k + 1):
         spills = 2 * (cuts - 1)

@@ -37,7 +37,7 @@ def emit_converter(source: BlockFormat, target: BlockFormat, lanes: int | None =
     """
     element = _source_element(source)
     _check_target(target)
-    count = _lanes(target, lanes)
+    count = quantizer_lanes(target, lanes)
     body = Division if isinstance(target.scale, FloatScale) else SharedExponent
     converter = body(element, target, count)
     name = identifier("convert", source.name, target.name, f"x{count}")
@@ -92,7 +92,8 @@ def _check_target(target: BlockFormat) -> None:
     raise FormatError(f"{target.name} has no converter: it {what}")
 
 
-def _lanes(target: BlockFormat, lanes: int | None) -> int:
+def quantizer_lanes(target: BlockFormat, lanes: int | None) -> int:
+    """Values that a converter to `target` takes in a cycle; FormatError for a count that it cannot."""
     whole = target.block_values or (_LANES_OF_A_ROW if target.scale else 1)
     count = whole if lanes is None else lanes
     check_lanes(count)

@@ -12,6 +12,7 @@ from densimeter.formats.errors import ModelRangeError
 from densimeter.hwmodels.accelerator.evaluation import Evaluation, evaluate
 from densimeter.hwmodels.accelerator.lookup import unpriced_conversions
 from densimeter.hwmodels.accelerator.machine import Buffers, Machine, Storage
+from densimeter.hwmodels.accelerator.parts import converter_part
 from densimeter.hwmodels.bounds import decode_tokens_per_second
 from densimeter.hwmodels.dram import Dram, dram, measured_decodes
 from densimeter.hwmodels.gemm import Gemm, Workload
@@ -30,7 +31,8 @@ def machine(fmt: str = "bfp6", accumulator: str = "aligned24", *, lanes: int = 1
 
 
 def stored(fmt: str, **others: str) -> Storage:
-    return Storage(get(fmt), get(fmt), **{name: get(other) for name, other in others.items()})
+    named: dict[str, Any] = {name: get(other) for name, other in others.items()}
+    return Storage(get(fmt), get(fmt), **named)
 
 
 def decode(fmt: str = "bfp6", accumulator: str = "aligned24", batch: int = 1, **fields: Any) -> Evaluation:
@@ -154,8 +156,15 @@ def test_operands_are_widened_by_wires_and_converted_by_circuits() -> None:
 
 
 def test_what_no_circuit_converts_is_said() -> None:
-    (sentence,) = unpriced_conversions(machine("int8_channel", "int32"), stored("int8_channel"))
-    assert sentence.startswith("converting float32 to int8_channel is not priced: ")
+    sentences = unpriced_conversions(machine("int8_channel", "int32"), Storage(get("nf4"), get("int8_channel")))
+    assert any(
+        sentence.startswith("converting float32 to nf4 is not priced: nf4 has no converter") for sentence in sentences
+    )
+
+
+def test_names_of_one_circuit_cost_the_same() -> None:
+    first, second = (converter_part(get("float32"), get(name), 45) for name in ("int8", "int8_token"))
+    assert first == second is not None
 
 
 def test_slow_conversion_adds_to_the_latency_unless_it_overlaps() -> None:
