@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.errors import ConfigError
+from densimeter.kernels.given_scales import quantize_under
 from densimeter.kernels.matmul import matmul
 from densimeter.kernels.operand_formats import LayerFormats, Operand, Recipe
 from densimeter.kernels.tensor import QuantizedTensor, quantize
@@ -37,8 +38,9 @@ Observe = Callable[[str, Operand, NDArray[np.float32], QuantizedTensor], None]
 def quantize_dequantize(tensor: torch.Tensor, fmt: BlockFormat, axis: int = -1, *, seed: int = 0) -> torch.Tensor:
     """The tensor as `fmt` holds it, ``kernels.quantize(tensor, fmt, axis).dequantize()`` bit for bit, in its own dtype.
 
-    float32 on the CPU is read in place; other dtypes become float32 first and the result is rounded to them once more;
-    other devices go by way of the CPU. The gradient passes straight through.
+    float32 on the CPU is read in place; other dtypes become float32 first and the result is rounded to them once more.
+    Tensors of other devices go by way of the CPU: the kernels run there alone, and no second implementation is to
+    disagree with them in a bit. The gradient passes straight through.
     """
     quantized: torch.Tensor = OperandQuantizer("", "activation", fmt, axis, seed)(tensor)
     return quantized
@@ -55,12 +57,16 @@ class OperandQuantizer:
         axis: int = -1,
         seed: int = 0,
         observe: Observe | None = None,
+        scales: QuantizedTensor | None = None,
     ) -> None:
+        """`scales`: of a tensor of this format, kept whatever comes (`kernels.given_scales.quantize_under`)."""
         self._path, self._operand = path, operand
+        self._scales = scales
         self._format, self._axis = fmt, axis
         # Alike for all operands, the errors of tensors of one shape would be correlated.
         self._next_seed = seed + zlib.crc32(f"{path}.{operand}".encode()) if path else seed
         self._observe = observe
+        self._last: LastInput | None = None
 
     def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
         """The values that the format holds; the tensor itself without a format."""
@@ -70,11 +76,59 @@ class OperandQuantizer:
         """The codes and scales of a tensor."""
         assert self._format is not None
         values = tensor.detach().cpu().float().numpy()
-        quantized = quantize(values, self._format, self._axis, seed=self._next_seed)
+        known = None if self._last is None else self._last.codes(tensor, self._format)
+        if known is not None:
+            quantized = known
+        elif self._scales is None:
+            quantized = quantize(values, self._format, self._axis, seed=self._next_seed)
+        else:
+            quantized = quantize_under(values, self._scales, seed=self._next_seed)
+        if self._last is not None:
+            self._last.keep(tensor, quantized)
         self._next_seed += 1
         if self._observe is not None:
             self._observe(self._path, self._operand, values, quantized)
         return quantized
+
+    def held(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The values that the format holds, in the tensor's dtype, without a gradient."""
+        codes = self.codes(tensor)
+        values = torch.from_numpy(codes.dequantize()) if self._last is None else self._last.values(codes)
+        return values.to(tensor.device, tensor.dtype)
+
+    def share(self, last: "LastInput") -> None:
+        """Look there first from now on; not where rounding has noise of its own or the scales are given."""
+        if self._format is not None and self._format.rounding != "stochastic" and self._scales is None:
+            self._last = last
+
+
+class LastInput:
+    """What the last tensor was quantised to, for layers that are given the very same one (query, key and value)."""
+
+    def __init__(self) -> None:
+        self._tensor: Any = None  # kept, so that no other can take its identity
+        self._version = 0
+        self._codes: QuantizedTensor | None = None
+        self._values: torch.Tensor | None = None
+
+    def codes(self, tensor: torch.Tensor, fmt: BlockFormat) -> QuantizedTensor | None:
+        """Those of this tensor in this format, unless it was another or has been written to since."""
+        if self._codes is None or self._tensor is not tensor or tensor._version != self._version:
+            return None
+        return self._codes if self._codes.format is fmt else None
+
+    def keep(self, tensor: torch.Tensor, codes: QuantizedTensor) -> None:
+        """Remember these, but for tensors that do not count how often they were written to."""
+        if codes is not self._codes and not tensor.is_inference():
+            self._tensor, self._version, self._codes, self._values = tensor, tensor._version, codes, None
+
+    def values(self, codes: QuantizedTensor) -> torch.Tensor:
+        """What codes stand for, float32; a view of what is remembered."""
+        if codes is not self._codes:
+            return torch.from_numpy(codes.dequantize())
+        if self._values is None:
+            self._values = torch.from_numpy(codes.dequantize())
+        return self._values.detach()
 
 
 class _StraightThrough(torch.autograd.Function):  # type: ignore[misc]
@@ -82,7 +136,7 @@ class _StraightThrough(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(_: Any, tensor: torch.Tensor, quantizer: OperandQuantizer) -> torch.Tensor:
-        return torch.from_numpy(quantizer.codes(tensor).dequantize()).to(tensor.device, tensor.dtype)
+        return quantizer.held(tensor)
 
     @staticmethod
     def backward(_: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -98,25 +152,33 @@ class QuantizedLinear(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(
         self,
-        weight: torch.Tensor,
+        weight: torch.Tensor | QuantizedTensor,
         bias: torch.Tensor | None,
         formats: LayerFormats,
         path: str = "",
         seed: int = 0,
         observe: Observe | None = None,
+        input_scales: QuantizedTensor | None = None,
     ) -> None:
-        """`weight`: [outputs, inputs]; `path`: what `observe` is told, and the seed of stochastic rounding besides."""
+        """`weight`: [outputs, inputs], or its codes where they were chosen already (`observe` is not told of those).
+
+        path: what `observe` is told, and the seed of stochastic rounding besides. input_scales: of a tensor in the
+        activation format, kept for every input instead of chosen for each.
+        """
         super().__init__()
         self.formats = formats
         self.bias = bias
-        self._activation = OperandQuantizer(path, "activation", formats.activation, seed=seed, observe=observe)
+        self._activation = OperandQuantizer(path, "activation", formats.activation, -1, seed, observe, input_scales)
         weight_quantizer = OperandQuantizer(path, "weight", formats.weight, seed=seed, observe=observe)
         self._codes: QuantizedTensor | None = None
-        if formats.weight is None:
-            self.weight = weight
-            return
-        codes = weight_quantizer.codes(weight)
-        self.register_buffer("weight", torch.from_numpy(codes.dequantize()).to(weight.device))
+        if isinstance(weight, torch.Tensor):
+            if formats.weight is None:
+                self.weight = weight
+                return
+            codes, device = weight_quantizer.codes(weight), weight.device
+        else:
+            codes, device = weight, torch.get_default_device()
+        self.register_buffer("weight", torch.from_numpy(codes.dequantize()).to(device))
         if formats.accumulator is not None:
             self._codes = codes
 
@@ -131,6 +193,10 @@ class QuantizedLinear(torch.nn.Module):  # type: ignore[misc]
     ) -> "QuantizedLinear":
         """The layer with its operands in formats; what has none is shared with it."""
         return cls(linear.weight, linear.bias, formats, path, seed, observe)
+
+    def share_input(self, last: LastInput) -> None:
+        """Quantise no input again that another layer with the same `last` has just quantised."""
+        self._activation.share(last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         bias = None if self.bias is None else self.bias.float()
@@ -178,6 +244,10 @@ def quantize_model(
     for path, linear in linear_layers(copied, recipe):
         parent, _, name = path.rpartition(".")
         setattr(copied.get_submodule(parent), name, build(linear, recipe.of(path), path, recipe.seed, observe))
+    last = LastInput()
+    for part in copied.modules():
+        if isinstance(part, QuantizedLinear):
+            part.share_input(last)
     if any(recipe.of(path).attends for path, _ in copied.named_modules()):
         from densimeter.kernels.torch_attention import quantize_attention
 

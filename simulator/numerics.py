@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ class ErrorStatistics:
     def __add__(self, other: "ErrorStatistics") -> "ErrorStatistics":
         largest = max(self.max_abs_error, other.max_abs_error)
         octaves = tuple(a + b for a, b in zip(self.octaves, other.octaves, strict=True))
-        totals = {name: value + getattr(other, name) for name, value in asdict(self).items()}
+        totals = {name: value + getattr(other, name) for name, value in vars(self).items()}
         return ErrorStatistics(**{**totals, "max_abs_error": largest, "octaves": octaves})
 
     def to_json(self) -> dict[str, Any]:

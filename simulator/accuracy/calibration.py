@@ -12,12 +12,14 @@ from safetensors.numpy import save
 
 from densimeter.formats.files import write_bytes
 from densimeter.kernels.torch import Recipe, linear_layers
-from densimeter.simulator.recipes import InputRanges
+from densimeter.simulator.recipes import InputStatistics
+
+_LARGEST, _MOMENTS = "largest ", "moments "
 
 
-def input_ranges(model: torch.nn.Module, windows: list[list[int]]) -> InputRanges:
-    """max |x| of every input channel of every linear layer over the windows; a window in memory at a time."""
-    watch = _Watch()
+def calibrate(model: torch.nn.Module, windows: list[list[int]], with_moments: bool = False) -> InputStatistics:
+    """Statistics of the inputs of every linear layer over the windows; a window in memory at a time."""
+    watch = _Watch(with_moments)
     hooks = [
         model.get_submodule(path).register_forward_pre_hook(watch.of(path))
         for path, _ in linear_layers(model, Recipe(skip=()))
@@ -29,26 +31,36 @@ def input_ranges(model: torch.nn.Module, windows: list[list[int]]) -> InputRange
     finally:
         for hook in hooks:
             hook.remove()
-    return watch.ranges()
+    return watch.statistics()
 
 
-def save_ranges(path: Path, ranges: InputRanges) -> None:
-    """Write them as safetensors: the maxima under the layers' paths, and in the metadata who shares an input."""
-    write_bytes(path, save(dict(ranges.largest), {"sharing": json.dumps(dict(ranges.sharing))}))
+def save_statistics(path: Path, statistics: InputStatistics) -> None:
+    """Write them as safetensors, moments once for all layers that share an input; the metadata say who does."""
+    tensors = {f"{_LARGEST}{layer}": largest for layer, largest in statistics.largest.items()}
+    leaders = {group[0] for group in statistics.sharing.values()}
+    tensors |= {f"{_MOMENTS}{layer}": statistics.moments[layer] for layer in leaders & statistics.moments.keys()}
+    write_bytes(path, save(tensors, {"sharing": json.dumps(dict(statistics.sharing))}))
 
 
-def load_ranges(path: Path) -> InputRanges:
-    """What `save_ranges` wrote."""
+def load_statistics(path: Path) -> InputStatistics:
+    """What `save_statistics` wrote."""
     with safe_open(path, "numpy") as file:
         sharing = {layer: tuple(group) for layer, group in json.loads(file.metadata()["sharing"]).items()}
-        return InputRanges({layer: file.get_tensor(layer) for layer in sharing}, sharing)
+        names = file.keys()
+        kept = {name: file.get_tensor(name) for name in names}
+    largest = {layer: kept[_LARGEST + layer] for layer in sharing}
+    leaders = {layer: _MOMENTS + group[0] for layer, group in sharing.items()}
+    return InputStatistics(largest, sharing, {layer: kept[name] for layer, name in leaders.items() if name in kept})
 
 
 class _Watch:
     """Sees the inputs of layers in the order of their execution."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_moments: bool) -> None:
+        self._with_moments = with_moments
         self._largest: dict[str, NDArray[np.float32]] = {}
+        self._sums: dict[str, NDArray[np.float32]] = {}
+        self._tokens: dict[str, int] = {}
         self._groups: dict[str, list[str]] = {}
         self._last: tuple[Any, list[str]] = (None, [])
 
@@ -61,10 +73,26 @@ class _Watch:
             if path not in self._groups:
                 group.append(path)
                 self._groups[path] = group
-            found = x.detach().abs().reshape(-1, x.shape[-1]).amax(dim=0).float().numpy()
+            tokens = x.detach().reshape(-1, x.shape[-1]).float()
+            found = tokens.abs().amax(dim=0).numpy()
             self._largest[path] = np.maximum(self._largest.get(path, found), found)
+            if self._with_moments and path == self._groups[path][0]:
+                self._add(path, tokens)
 
         return see
 
-    def ranges(self) -> InputRanges:
-        return InputRanges(self._largest, {path: tuple(group) for path, group in self._groups.items()})
+    def _add(self, leader: str, tokens: torch.Tensor) -> None:
+        products: NDArray[np.float32] = (tokens.T @ tokens).numpy()
+        self._tokens[leader] = self._tokens.get(leader, 0) + len(tokens)
+        if leader in self._sums:
+            self._sums[leader] += products
+        else:
+            self._sums[leader] = products
+
+    def statistics(self) -> InputStatistics:
+        """Once, at the end."""
+        sharing = {path: tuple(group) for path, group in self._groups.items()}
+        for leader, tokens in self._tokens.items():
+            self._sums[leader] /= np.float32(tokens)  # in place: all of them twice would not fit beside a large model
+        moments = {path: self._sums[group[0]] for path, group in sharing.items() if group[0] in self._sums}
+        return InputStatistics(self._largest, sharing, moments)

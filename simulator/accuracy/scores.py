@@ -4,6 +4,7 @@ Figures a token first, means with standard errors after; perplexity is the expon
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,13 +63,13 @@ def estimate(values: NDArray[np.float64]) -> Estimate:
     return Estimate(float(values.mean()) if values.size else math.nan, error)
 
 
-def compare(logits: torch.Tensor, reference: torch.Tensor, window: list[int]) -> TokenScores:
-    """Score the predictions ``[tokens, vocabulary]`` of a window beside the reference's."""
-    following = torch.tensor(window[1:])
+def compare(logits: torch.Tensor, reference: torch.Tensor, following: list[int]) -> TokenScores:
+    """Score predictions ``[tokens, vocabulary]`` of the tokens `following` beside the reference's."""
+    wanted = torch.tensor(following)
     parts = []
-    for start in range(0, len(following), _POSITIONS_AT_ONCE):
-        some = slice(start, min(start + _POSITIONS_AT_ONCE, len(following)))
-        parts.append(_compare(logits[some].float(), reference[some].float(), following[some]))
+    for start in range(0, len(wanted), _POSITIONS_AT_ONCE):
+        some = slice(start, start + _POSITIONS_AT_ONCE)
+        parts.append(_compare(logits[some].float(), reference[some].float(), wanted[some]))
     return sum(parts, NOTHING)
 
 
@@ -104,7 +105,12 @@ def to_json(scores: TokenScores) -> dict[str, Any]:
         "kl_nats": estimate(scores.divergence),
         "top1_agreement": estimate(scores.agreement),
     }
-    plain: dict[str, Any] = {"tokens_scored": int(scores.surprise.size)}
+    return {"tokens_scored": int(scores.surprise.size), **with_errors(figures)}
+
+
+def with_errors(figures: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Every mean under its name and its error under ``<name>_standard_error``, as JSON has them."""
+    plain: dict[str, Any] = {}
     for name, (mean, error) in figures.items():
         plain |= {name: _finite(mean), f"{name}_standard_error": _finite(error)}
     return plain

@@ -1,4 +1,7 @@
-"""Finished rows in the output folder, each in a file of its own under a digest of all that it depends on."""
+"""Finished rows in the output folder, each in a file of its own under a digest of all that it depends on.
+
+The file's name starts with the row's, for people; only the digest counts.
+"""
 
 import hashlib
 import json
@@ -16,21 +19,20 @@ class RowStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "rows"
 
-    def find(self, name: str, job: Mapping[str, Any]) -> dict[str, Any] | None:
+    def find(self, job: Mapping[str, Any]) -> dict[str, Any] | None:
         """The row that was kept for this job, if one was."""
-        try:
-            row: dict[str, Any] = json.loads(self._path(name, job).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        return row
+        for path in self._folder.glob(f"*-{digest(job)}.json"):
+            try:
+                row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            except (FileNotFoundError, ValueError):
+                continue
+            return row
+        return None
 
     def keep(self, name: str, job: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         """Write a row, whole or not at all."""
-        write_text(self._path(name, job), json.dumps(row, indent=1, allow_nan=False) + "\n")
-
-    def _path(self, name: str, job: Mapping[str, Any]) -> Path:
         readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        return self._folder / f"{readable}-{digest(job)}.json"
+        write_text(self._folder / f"{readable}-{digest(job)}.json", json.dumps(row, indent=1, allow_nan=False) + "\n")
 
 
 def digest(job: Mapping[str, Any]) -> str:

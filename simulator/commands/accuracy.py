@@ -36,8 +36,7 @@ def accuracy(
     if as_json:
         print_json(plain)
         return
-    scored = found.rows[0]["tokens_scored"]
-    title = f"{config.model} on {config.text}: {scored} tokens in windows of {config.context_tokens}; mean ± its error"
+    title = f"{config.model} on {config.text}: {found.rows[0]['tokens_scored']} tokens; mean ± its error"
     console.print(to_terminal(found.rows, title))
     for remark in found.remarks:
         console.print(remark, highlight=False)

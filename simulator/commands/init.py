@@ -1,4 +1,4 @@
-"""`densimeter init [FILE]`: a commented sweep to start from."""
+"""`densimeter init [FILE]`: a commented example to start from."""
 
 from importlib import resources
 from pathlib import Path
@@ -19,11 +19,13 @@ def init(
         str, typer.Option("--example", "-e", help="Which one: array_shape, kv_cache_format, ...; `list` shows all.")
     ] = _FIRST,
 ) -> None:
-    """Write a commented example of a sweep that runs as it stands; a file that exists is left alone."""
+    """Write a commented example that runs as it stands, a sweep or a table; a file that exists is left alone."""
     known = examples()
     if example == "list":
         for name, text in known.items():
-            console.print(f"{name:<22} {text.splitlines()[0].removeprefix('# ')}", markup=False, highlight=False)
+            console.print(
+                f"{name:<34} {text.splitlines()[0].removeprefix('# ')}", markup=False, highlight=False, soft_wrap=True
+            )
         return
     if example not in known:
         raise ConfigError(
@@ -36,14 +38,33 @@ def init(
         raise ConfigError(f"{path} exists; expected the name of a new file") from error
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; expected a file in a folder of yours") from error
-    console.print(f"written to {shown_path(path)}; next: densimeter check {path}", markup=False, highlight=False)
+    command = _command(known[example])
+    console.print(
+        f"written to {shown_path(path)}; next: densimeter {command} {path}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def examples() -> dict[str, str]:
-    """The sweeps that ship with the package, by name, the first one first."""
+    """The text of everything runnable that ships with the package, by name: sweeps, then tables."""
     texts = {
-        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
-        for file in sorted(_CONFIGS.iterdir(), key=lambda file: (file.name != f"{_FIRST}.yaml", file.name))
+        f"{prefix}{file.name.removesuffix('.yaml')}": file.read_text(encoding="utf-8")
+        for prefix, folder in (("", _CONFIGS), ("studies/", _CONFIGS / "studies"))
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
         if file.name.endswith(".yaml")
     }
-    return {name: text for name, text in texts.items() if "\naxes:" in text}
+    return dict(sorted(texts.items(), key=lambda item: (item[0] != _FIRST, _command(item[1]) != "check")))
+
+
+def sweeps() -> dict[str, str]:
+    """Those of them that are sweeps."""
+    return {name: text for name, text in examples().items() if _command(text) == "check"}
+
+
+def _command(text: str) -> str:
+    """The command that takes such a file first."""
+    if "\naxes:" in text:
+        return "check"
+    return "accuracy" if "\nrows:" in text else "density"

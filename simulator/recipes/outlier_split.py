@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from densimeter.formats.errors import ConfigError
-from densimeter.simulator.recipes.treatment import InputRanges
+from densimeter.simulator.recipes.treatment import Calibration, InputStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ class OutlierSplit:
 
     name: Literal["outlier_split"] = "outlier_split"
     threshold: float = 6.0
-    needs_calibration: ClassVar[bool] = False
+    calibration: ClassVar[Calibration] = "none"
     hardware: ClassVar[tuple[str, ...]] = (
         "a comparison for every activation before it is quantised",
         "float16 multiply-accumulate units, and a gather of the outliers' activations and weight columns",
@@ -33,7 +33,7 @@ class OutlierSplit:
         if not self.threshold > 0:
             raise ConfigError(f"threshold is {self.threshold}, expected a number above 0")
 
-    def builder(self, model: "torch.nn.Module", ranges: InputRanges | None) -> "Builder":
+    def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Layers that split their input at every call."""
         from densimeter.simulator.recipes.split_linear import SplitLinear
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from densimeter.simulator.recipes.treatment import InputRanges
+from densimeter.simulator.recipes.treatment import Calibration, InputStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -16,10 +16,10 @@ class RoundToNearest:
     """No treatment, whatever rounding the format itself declares."""
 
     name: Literal["round_to_nearest"] = "round_to_nearest"
-    needs_calibration: ClassVar[bool] = False
+    calibration: ClassVar[Calibration] = "none"
     hardware: ClassVar[tuple[str, ...]] = ()
 
-    def builder(self, model: "torch.nn.Module", ranges: InputRanges | None) -> "Builder":
+    def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Plain quantised layers."""
         from densimeter.kernels.torch import QuantizedLinear
 

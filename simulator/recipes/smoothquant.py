@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.errors import ConfigError
-from densimeter.simulator.recipes.treatment import InputRanges
+from densimeter.simulator.recipes.treatment import Calibration, InputStatistics
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ class SmoothQuant:
 
     name: Literal["smoothquant"] = "smoothquant"
     alpha: float = 0.5
-    needs_calibration: ClassVar[bool] = True
+    calibration: ClassVar[Calibration] = "ranges"
     hardware: ClassVar[tuple[str, ...]] = (
         "nothing where the input comes from a normalisation or a linear layer, which takes the factors in",
         "elsewhere one multiplication an activation",
@@ -35,13 +35,13 @@ class SmoothQuant:
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"alpha is {self.alpha}, expected 0 to 1")
 
-    def builder(self, model: "torch.nn.Module", ranges: InputRanges | None) -> "Builder":
+    def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Layers that divide their input; those that share an input share the factors, so that they can be folded."""
         from densimeter.kernels.torch import QuantizedLinear
         from densimeter.simulator.recipes.channel_factors import ScaledLinear
 
-        assert ranges is not None
-        factors = self._factors(model, ranges)
+        assert statistics is not None
+        factors = self._factors(model, statistics)
 
         def build(
             linear: "torch.nn.Linear", formats: "LayerFormats", path: str, seed: int, observe: "Observe | None"
@@ -52,16 +52,18 @@ class SmoothQuant:
 
         return build
 
-    def _factors(self, model: "torch.nn.Module", ranges: InputRanges) -> dict[str, NDArray[np.float32]]:
+    def _factors(self, model: "torch.nn.Module", statistics: InputStatistics) -> dict[str, NDArray[np.float32]]:
         from densimeter.kernels.torch import Recipe, linear_layers
 
         every = Recipe(skip=())
         columns = {
-            path: column_maxima(linear) for path, linear in linear_layers(model, every) if path in ranges.largest
+            path: column_maxima(linear) for path, linear in linear_layers(model, every) if path in statistics.largest
         }
         return {
             path: smoothing_factors(
-                ranges.largest[path], np.max([columns[each] for each in ranges.sharing[path]], axis=0), self.alpha
+                statistics.largest[path],
+                np.max([columns[each] for each in statistics.sharing[path]], axis=0),
+                self.alpha,
             )
             for path in columns
         }

@@ -1,5 +1,7 @@
 """Which operand of which layer is held in which format."""
 
+from typing import Any
+
 import pytest
 
 import densimeter.formats as F
@@ -22,6 +24,26 @@ def test_an_accumulator_needs_both_formats_and_a_unit() -> None:
         LayerFormats(weight=F.get("bfp6"), accumulator=fp32)
     with pytest.raises(FormatError):
         LayerFormats(weight=F.get("bfp6"), activation=F.get("bfp6"), accumulator=F.parse_accumulator("int32"))
+
+
+def test_an_attention_accumulator_needs_every_operand_along_the_contraction_axis() -> None:
+    bfp6, fp32 = F.get("bfp6"), F.parse_accumulator("fp32")
+    operands: dict[str, Any] = dict.fromkeys(("query", "key", "probability", "value"), bfp6)
+    assert LayerFormats(**operands, attention_accumulator=fp32).attends
+    wanted = "expected formats of query, key, probability and value beside it, and value_axis"
+    with pytest.raises(FormatError, match=wanted):
+        LayerFormats(**{**operands, "probability": None}, attention_accumulator=fp32)
+    with pytest.raises(FormatError, match=wanted):
+        LayerFormats(**operands, attention_accumulator=fp32, value_axis="channels")
+    with pytest.raises(FormatError):
+        LayerFormats(**operands, attention_accumulator=F.parse_accumulator("int32"))
+
+
+def test_output_embeddings_of_both_kinds_of_language_models_are_skipped() -> None:
+    assert [path for path in ("lm_head", "cls.predictions.decoder", "model.layers.0.mlp") if Recipe().skips(path)] == [
+        "lm_head",
+        "cls.predictions.decoder",
+    ]
 
 
 def test_the_last_override_wins() -> None:

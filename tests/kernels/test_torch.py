@@ -17,6 +17,7 @@ from support.strategies import float32_arrays, formats
 torch = pytest.importorskip("torch")
 
 from densimeter.kernels.torch import OperandQuantizer, QuantizedLinear, quantize_dequantize, quantize_model  # noqa: E402
+from densimeter.kernels.torch_attention import _Attention  # noqa: E402
 
 FORMATS = (
     "bfp6",
@@ -150,6 +151,47 @@ def test_a_recipe_that_skips_everything_is_an_error() -> None:
         quantize_model(perceptron(), Recipe(skip=("*",)))
 
 
+class TwoOfOneInput(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """Two projections of the very same tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = torch.nn.Linear(32, 8), torch.nn.Linear(32, 8)
+
+    def forward(self, x: Any) -> Any:
+        return self.one(x) + self.other(x)
+
+
+def test_layers_that_share_an_input_quantise_it_once() -> None:
+    model, x, formats = TwoOfOneInput(), drawn(5, 32), LayerFormats(activation=F.get("bfp4"))
+    seen: list[tuple[str, QuantizedTensor]] = []
+    quantized = quantize_model(model, Recipe(formats), observe=lambda path, _, __, codes: seen.append((path, codes)))
+    one, other = (QuantizedLinear.from_linear(linear, formats) for linear in (model.one, model.other))
+    assert torch.equal(quantized(x), one(x) + other(x))
+    assert [path for path, _ in seen] == ["one", "other"]
+    assert seen[0][1] is seen[1][1]
+    x.mul_(3)  # the same tensor with other values
+    assert torch.equal(quantized(x), one(x) + other(x))
+    with torch.inference_mode():
+        y = drawn(5, 32, seed=1)
+        assert torch.equal(quantized(y), one(y) + other(y))
+
+
+def test_gradients_of_layers_that_share_an_input_add_up() -> None:
+    model, x = TwoOfOneInput(), drawn(5, 32).requires_grad_()
+    quantize_model(model, Recipe(LayerFormats(activation=F.get("bfp4"))))(x).sum().backward()
+    expected = (model.one.weight + model.other.weight).sum(dim=0).detach().expand(5, 32)
+    torch.testing.assert_close(x.grad, expected)
+
+
+def test_noise_of_stochastic_rounding_is_not_shared() -> None:
+    fmt = F.parse({**F.declaration(F.get("mxfp4")), "rounding": "stochastic"})
+    seen: list[QuantizedTensor] = []
+    recipe = Recipe(LayerFormats(activation=fmt))
+    quantize_model(TwoOfOneInput(), recipe, observe=lambda _, __, ___, codes: seen.append(codes))(drawn(5, 32))
+    assert not np.array_equal(seen[0].codes, seen[1].codes)
+
+
 def test_an_observer_sees_every_operand() -> None:
     seen: list[tuple[str, str, tuple[int, ...], str]] = []
 
@@ -218,6 +260,49 @@ def test_operands_of_attention_are_quantised_as_stored(llama: Any, value_axis: A
     assert {codes.axis for (_, operand), codes in seen.items() if operand == "value"} == {
         2 if value_axis == "tokens" else 3
     }
+
+
+@pytest.mark.parametrize("name", ["bfp6", "mxfp8_e4m3", "int8_token", "int8_tensor", "nvfp4"])
+def test_under_an_accumulator_both_products_of_attention_are_exact(llama: Any, name: str) -> None:
+    """Every head's scores and context are `kernels.matmul` of what the operands hold, to the bit."""
+    fmt, accumulator = F.get(name), F.parse_accumulator("int32" if name.startswith("int8") else "fp32")
+    seen: dict[str, QuantizedTensor] = {}
+    formats: dict[str, Any] = dict.fromkeys(("query", "key", "probability", "value"), fmt)
+    attention = _Attention(
+        "a",
+        LayerFormats(**formats, attention_accumulator=accumulator),
+        0,
+        lambda _, operand, __, codes: seen.update({operand: codes}),
+        None,
+    )
+    query, key, value = drawn(2, 4, 37, 16), drawn(2, 2, 37, 16, seed=1), drawn(2, 2, 37, 16, seed=2)
+    scores = attention.scores(query, key)
+    probabilities = torch.softmax(scores / 4, dim=-1)
+    context = attention.context(probabilities, value)
+    assert (scores.shape, context.shape) == ((2, 4, 37, 37), (2, 4, 37, 16))
+    held = {operand: codes.dequantize() for operand, codes in seen.items()}
+    for batch in range(2):
+        for head in range(4):
+            one = batch, head
+            other = batch, head // 2  # two query heads share a key head
+            if "tensor" in name or name == "nvfp4":  # their scale is of the whole tensor: matmul cannot choose it anew
+                near = held["query"][one] @ held["key"][other].T
+                np.testing.assert_allclose(scores[one].numpy(), near, rtol=1e-5, atol=1e-5)
+                continue
+            exact: dict[str, Any] = {"activation": fmt, "weight": fmt, "accumulator": accumulator}
+            expected = K.matmul(query[one].numpy(), key[other].numpy(), **exact)
+            assert scores[one].numpy().tobytes() == expected.tobytes()
+            expected = K.matmul(probabilities[one].numpy(), value[other].T.numpy(), **exact)
+            assert context[one].numpy().tobytes() == expected.tobytes()
+
+
+def test_a_model_whose_every_product_is_exact_is_near_one_that_torch_sums(llama: Any) -> None:
+    fmt, fp32 = F.get("bfp8"), F.parse_accumulator("fp32")
+    operands: dict[str, Any] = dict.fromkeys(("weight", "activation", "query", "key", "probability", "value"), fmt)
+    summed, exact = LayerFormats(**operands), LayerFormats(**operands, accumulator=fp32, attention_accumulator=fp32)
+    with torch.no_grad():
+        expected, found = (quantize_model(llama, Recipe(formats))(IDS).logits for formats in (summed, exact))
+    assert torch.corrcoef(torch.stack([expected.ravel(), found.ravel()]))[0, 1] > 0.999
 
 
 def test_the_original_keeps_its_attention(llama: Any) -> None:

@@ -1,11 +1,13 @@
 """Errors by layer and operand, added up over calls."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import densimeter.formats as F
 import densimeter.kernels as K
-from densimeter.simulator.accuracy.layers import LayerErrors
+from densimeter.simulator.accuracy.layers import LayerErrors, declared_bits, mean_bits
 from densimeter.simulator.numerics import error_statistics
 
 
@@ -23,6 +25,8 @@ def test_calls_of_one_operand_add_up() -> None:
     assert (row["layer"], row["operand"], row["format"], row["values"]) == ("a", "activation", "bfp4", 2 * 8 * 64)
     assert row["qsnr_db"] == pytest.approx(expected.qsnr_db)
     assert row["max_abs"] == float(np.abs(both).max())
+    assert row["saturated"] == expected.saturated
+    assert (row["channels"], row["outlier_channels"]) == (64, np.count_nonzero(np.abs(both).max(axis=0) > 6))
 
 
 def test_summary_is_the_mean_over_layers_and_counts_bits_with_scales() -> None:
@@ -32,7 +36,7 @@ def test_summary_is_the_mean_over_layers_and_counts_bits_with_scales() -> None:
         errors(str(layer), "weight", drawn(layer), K.quantize(drawn(layer), fmt))
     ratios = [row["qsnr_db"] for row in errors.rows()]
     assert errors.summary()["weight_qsnr_db"] == pytest.approx(sum(ratios) / 2)
-    assert errors.summary()["bits_per_weight"] == 4 + 8 / 16
+    assert errors.weight_bits == {"0": 4 + 8 / 16, "1": 4 + 8 / 16}
 
 
 def test_what_changes_nothing_has_no_finite_ratio() -> None:
@@ -47,4 +51,18 @@ def test_who_does_not_watch_sees_nothing() -> None:
     errors.watching = False
     errors("a", "weight", drawn(0), K.quantize(drawn(0), F.get("bfp4")))
     assert errors.rows() == []
-    assert errors.summary() == {"bits_per_weight": None, "saturated_share": 0}
+    assert errors.summary() == {"saturated_share": 0}
+    assert errors.weight_bits == {}
+
+
+def test_bits_a_weight_are_a_mean_over_weights() -> None:
+    """Four bits of 100 weights and eight of 300; a layer that kept float32 is not among them."""
+    assert mean_bits({"a": 100, "b": 300, "c": 1000}, {"a": 4, "b": 8}) == (4 * 100 + 8 * 300) / 400
+    assert mean_bits({"a": 100}, {}) is None
+
+
+def test_a_layer_that_knows_its_bits_says_them() -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+    model[1].bits_per_weight = Fraction(5, 2)
+    assert declared_bits(model, ["0", "1"]) == {"1": 2.5}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from densimeter.simulator.accuracy import run as runner
+from densimeter.simulator.accuracy import bench
 from densimeter.simulator.workloads.text import passage
 from support.command import Densimeter
 from support.tiny_language_model import VOCABULARY, save_tiny_model
@@ -89,6 +89,41 @@ def test_files_hold_what_is_printed(densimeter: Densimeter, model: Path, tmp_pat
     }
 
 
+def test_questions_are_answered_beside_the_text(densimeter: Densimeter, model: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "q.jsonl"
+    lines = ({"context": "one two", "choices": ["three", "zz"], "answer": i % 2} for i in range(4))
+    questions.write_text("\n".join(map(json.dumps, lines)))
+    rows = "[{name: bfp6, weight: bfp6, activation: bfp6}]\n"
+    outcome = densimeter("accuracy", config(model, tmp_path, rows, choices=questions), "-o", tmp_path / "out")
+    assert outcome.code == 0
+    reference, bfp6 = json.loads((tmp_path / "out" / "accuracy.json").read_text())["rows"]
+    assert {reference["questions"], bfp6["questions"]} == {4}
+    assert {reference["choices_accuracy"], bfp6["choices_accuracy"]} == {0.5}  # one question, both answers twice
+    assert reference["choices_agreement"] == 1
+    assert "choices %" in (tmp_path / "out" / "accuracy.md").read_text()
+
+
+def test_cost_and_quality_stand_in_one_row(densimeter: Densimeter, model: Path, tmp_path: Path) -> None:
+    rows = "[{name: both, weight: bfp6, activation: bfp6}, {name: w4, weight: bfp4}]\n"
+    both, w4 = densimeter("accuracy", config(model, tmp_path, rows), "-o", tmp_path, "--json").json["rows"][1:]
+    assert (both["unit"], both["cost_source"]) == ("bfp6, 16 lanes, fp32", "synthesis")
+    assert both["memory_density"] == 64 / (6.5 + 6.5)
+    assert w4["memory_density"] == 64 / (4.5 + 32)
+    assert w4["unit"] is None
+    markdown = (tmp_path / "accuracy.md").read_text()
+    assert "no arithmetic density for w4: only weights have a format" in markdown
+    assert "densities are over float32, of linear layers alone" in markdown
+    assert table(tmp_path / "accuracy.csv")[1]["arithmetic_density_area"] == str(both["arithmetic_density_area"])
+
+
+def test_a_renamed_row_is_found_again(densimeter: Densimeter, model: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        rows = f"[{{name: {name}, weight: bfp6}}]\n"
+        outcome = densimeter("accuracy", config(model, tmp_path, rows), "-o", tmp_path, "--json")
+        assert outcome.json["rows"][1]["row"] == name
+    assert "1 of 1 rows are finished already" in outcome.err
+
+
 def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
 
@@ -98,7 +133,7 @@ def test_finished_rows_are_not_computed_again(
 ) -> None:
     path, out = config(model, tmp_path), tmp_path / "out"
     first = densimeter("accuracy", path, "-o", out, "--json")
-    monkeypatch.setattr(runner, "load", lambda files: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(bench, "load", lambda files: pytest.fail("the model was loaded again"))
     again = densimeter("accuracy", path, "-o", out, "--json")
     assert again.json == first.json
     assert "4 of 4 rows are finished already" in again.err
@@ -107,19 +142,19 @@ def test_finished_rows_are_not_computed_again(
 def test_an_interrupted_run_goes_on(
     densimeter: Densimeter, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, out, whole = config(model, tmp_path), tmp_path / "out", runner._Bench.evaluate
+    path, out, whole = config(model, tmp_path), tmp_path / "out", bench.Bench._evaluate
     done: list[str] = []
 
-    def evaluate(self: Any, row: Any, track: Any) -> Any:
+    def evaluate(self: Any, row: Any) -> Any:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(row.name)
-        return whole(self, row, track)
+        return whole(self, row)
 
-    monkeypatch.setattr(runner._Bench, "evaluate", evaluate)
+    monkeypatch.setattr(bench.Bench, "_evaluate", evaluate)
     assert densimeter("accuracy", path, "-o", out).code != 0
     assert sorted(file.name.rpartition("-")[0] for file in (out / "rows").iterdir()) == ["bfp6", "exact", "float32"]
-    monkeypatch.setattr(runner._Bench, "evaluate", whole)
+    monkeypatch.setattr(bench.Bench, "_evaluate", whole)
     outcome = densimeter("accuracy", path, "-o", out, "--json")
     assert "2 of 4 rows are finished already" in outcome.err
     assert len(outcome.json["rows"]) == 1 + 4
@@ -127,7 +162,13 @@ def test_an_interrupted_run_goes_on(
 
 @pytest.mark.parametrize(
     "change",
-    [{"tokens": 120}, {"context_tokens": 40}, {"seed": 1}, {"calibration": "{text: passage, tokens: 64}"}],
+    [
+        {"tokens": 120},
+        {"context_tokens": 40},
+        {"seed": 1},
+        {"calibration": "{text: passage, tokens: 64}"},
+        {"choices": "questions"},
+    ],
 )
 def test_a_row_under_other_conditions_is_another_row(
     densimeter: Densimeter, model: Path, tmp_path: Path, change: dict[str, Any]
@@ -142,8 +183,10 @@ def test_a_row_under_other_conditions_is_another_row(
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"model": "/nowhere"}, "a.yaml:1: model: '/nowhere': expected 'smollm2', a .gguf file, or a folder"),
+        ({"model": "/nowhere"}, "a.yaml:1: model: '/nowhere': expected 'smollm2', 'minilm', a .gguf file, or a"),
         ({"text": "/nowhere"}, "text: '/nowhere': cannot be read"),
+        ({"context_tokens": 4096}, "a.yaml:3: context_tokens: 4096, expected at most the 2048 positions of the model"),
+        ({"choices": "/nowhere"}, "a.yaml:5: choices: '/nowhere': cannot be read"),
         ({"tokens": 1_000_000}, "a.yaml:2: tokens: 1000000, expected at most the"),
         ({"calibration": "{tokens: 1000000}"}, "a.yaml:4: calibration.tokens: 1000000, expected at most the"),
         ({"rows": "[{name: x, layers: {'*.down': {}}}]"}, "rows[0]: layers '*.down': matches none"),

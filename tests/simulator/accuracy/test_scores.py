@@ -13,7 +13,7 @@ from densimeter.simulator.accuracy.scores import NOTHING, TokenScores, compare, 
 def test_a_model_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large() -> None:
     logits = torch.zeros(300, 8)
     scores = compare(logits, logits, list(range(8)) * 37 + [0, 1, 2, 3])
-    assert scores.surprise.size == 300 - 1
+    assert scores.surprise.size == 300
     assert scores.perplexity.mean == pytest.approx(8)
     assert scores.perplexity.standard_error == pytest.approx(0, abs=1e-6)
     assert scores.perplexity_ratio == (1, 0)
@@ -21,24 +21,23 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large()
     assert (scores.agreement == 1).all()
 
 
-def test_each_token_is_predicted_by_the_position_before_it() -> None:
-    """p of the token that follows: 3/4, then 1/8 of the rest of [1/8, 3/4, 1/8]."""
-    probabilities = torch.tensor([[3 / 4, 1 / 8, 1 / 8], [1 / 8, 3 / 4, 1 / 8], [1 / 3, 1 / 3, 1 / 3]])
-    scores = compare(probabilities.log(), probabilities.log(), [2, 0, 2])
+def test_surprise_is_that_of_the_token_that_came() -> None:
+    probabilities = torch.tensor([[3 / 4, 1 / 8, 1 / 8], [1 / 8, 3 / 4, 1 / 8]])
+    scores = compare(probabilities.log(), probabilities.log(), [0, 2])
     assert scores.surprise == pytest.approx([-math.log(3 / 4), -math.log(1 / 8)], abs=1e-6)
 
 
 def test_divergence_is_that_of_the_reference_from_the_model() -> None:
     """KL(p || q) of p = (3/4, 1/4), q = (1/2, 1/2): 3/4 ln(3/2) + 1/4 ln(1/2)."""
-    reference, model = torch.tensor([[3 / 4, 1 / 4]] * 2).log(), torch.zeros(2, 2)
-    scores = compare(model, reference, [0, 1])
+    reference, model = torch.tensor([[3 / 4, 1 / 4]]).log(), torch.zeros(1, 2)
+    scores = compare(model, reference, [1])
     assert scores.divergence == pytest.approx([3 / 4 * math.log(3 / 2) + 1 / 4 * math.log(1 / 2)], abs=1e-6)
 
 
 def test_agreement_counts_equal_first_choices() -> None:
-    reference = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 0]])
-    model = torch.tensor([[2.0, 0], [0, 2], [0, 2], [0, 0]])
-    assert compare(model, reference, [0] * 4).agreement.tolist() == [1, 0, 1]
+    reference = torch.tensor([[1.0, 0], [1, 0], [0, 1]])
+    model = torch.tensor([[2.0, 0], [0, 2], [0, 2]])
+    assert compare(model, reference, [0] * 3).agreement.tolist() == [1, 0, 1]
 
 
 def test_the_ratio_cancels_what_the_text_brings() -> None:

@@ -7,13 +7,13 @@ import pytest
 
 import densimeter.formats as F
 from densimeter.kernels.operand_formats import LayerFormats
-from densimeter.simulator.recipes import InputRanges, parse_recipe
+from densimeter.simulator.recipes import InputStatistics, parse_recipe
 from densimeter.simulator.recipes.smoothquant import smoothing_factors
 
 torch = pytest.importorskip("torch")
 
 from densimeter.kernels.torch import QuantizedLinear, Recipe, quantize_model  # noqa: E402
-from densimeter.simulator.accuracy.calibration import input_ranges  # noqa: E402
+from densimeter.simulator.accuracy.calibration import calibrate  # noqa: E402
 
 OUTLIERS = (3, 20)
 
@@ -31,8 +31,8 @@ def layer() -> Any:
 
 
 def smoothed(linear: Any, x: Any, formats: LayerFormats, alpha: float = 0.5) -> Any:
-    ranges = InputRanges({"0": x.abs().amax(dim=0).numpy()}, {"0": ("0",)})
-    build = parse_recipe({"name": "smoothquant", "alpha": alpha}).builder(torch.nn.Sequential(linear), ranges)
+    statistics = InputStatistics({"0": x.abs().amax(dim=0).numpy()}, {"0": ("0",)})
+    build = parse_recipe({"name": "smoothquant", "alpha": alpha}).builder(torch.nn.Sequential(linear), statistics)
     return build(linear, formats, "0", 0, None)
 
 
@@ -92,11 +92,11 @@ def test_layers_that_share_an_input_share_the_factors() -> None:
             return self.down(self.gate(x) * self.up(x))
 
     model = Pair()
-    ranges = input_ranges(model, [[0, 0], [1, 1]])
-    assert ranges.sharing == {"gate": ("gate", "up"), "up": ("gate", "up"), "down": ("down",)}
+    statistics = calibrate(model, [[0, 0], [1, 1]])
+    assert statistics.sharing == {"gate": ("gate", "up"), "up": ("gate", "up"), "down": ("down",)}
     largest = torch.maximum(activations(0).abs().amax(dim=0), activations(1).abs().amax(dim=0))
-    assert np.array_equal(ranges.largest["gate"], largest.numpy())
-    treated = quantize_model(model, Recipe(), build=parse_recipe("smoothquant").builder(model, ranges))
+    assert np.array_equal(statistics.largest["gate"], largest.numpy())
+    treated = quantize_model(model, Recipe(), build=parse_recipe("smoothquant").builder(model, statistics))
     assert torch.equal(treated.gate.factors, treated.up.factors)
     columns = torch.maximum(model.gate.weight.abs().amax(dim=0), model.up.weight.abs().amax(dim=0))
     assert treated.gate.factors.numpy() == pytest.approx((largest / columns).sqrt().detach().numpy())
@@ -104,6 +104,6 @@ def test_layers_that_share_an_input_share_the_factors() -> None:
 
 def test_a_layer_that_calibration_did_not_reach_is_rounded_to_nearest() -> None:
     linear, formats = layer(), LayerFormats(F.get("int8_channel"), F.get("int8_token"))
-    build = parse_recipe("smoothquant").builder(torch.nn.Sequential(linear), InputRanges({}, {}))
+    build = parse_recipe("smoothquant").builder(torch.nn.Sequential(linear), InputStatistics({}, {}))
     x = activations()
     assert torch.equal(build(linear, formats, "0", 0, None)(x), QuantizedLinear.from_linear(linear, formats)(x))

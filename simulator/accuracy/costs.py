@@ -1,0 +1,123 @@
+"""What the arithmetic and the storage of a row cost beside float32, so that cost and quality stand in one row.
+
+Linear layers only: their multiply-accumulate units as in the density table, and the bits of weights and activations.
+What a recipe needs besides is said in words elsewhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from math import gcd
+from typing import Any
+
+from densimeter.formats import BlockFormat, Datapath, IntElement, default_lanes, derive, get
+from densimeter.formats.errors import FormatError, ModelRangeError
+from densimeter.hwmodels.characterization.known_names import known_operand
+from densimeter.hwmodels.figure import Figure
+from densimeter.hwmodels.mac import UnitCost, jobs, unit_cost
+from densimeter.kernels.operand_formats import LayerFormats, Recipe
+from densimeter.rtl.cells.liberty import find_library
+from densimeter.rtl.synthesize import Flow
+
+LIBRARY = "nangate45"
+FLOW: Flow = "carry"
+"""Both are those of the density table's headline."""
+_LANES = 16
+"""Of a dot product in the density table."""
+_FLOAT32_BITS = 32
+
+
+def row_costs(plan: Recipe, weights: Mapping[str, int], bits: Mapping[str, float]) -> dict[str, Any]:
+    """Densities over float32, means over the products of the layers.
+
+    weights: how many each linear layer has, which is how often it multiplies for a token. bits: a weight's, by layer,
+    scales included; layers that are not there keep float32.
+
+    Keys: `arithmetic_density_area` (cells of nangate45) and `arithmetic_density_lut`, each with `_relative_band`,
+    `cost_source` and `unit`, which are null where there is no unit of the row's formats: `no_unit` then says why.
+    `memory_density`: 64 over the bits of a weight and an activation.
+    """
+    layers = {path: plan.of(path) for path in weights}
+    total = sum(weights.values())
+    stored = sum(
+        count * (bits.get(path, _FLOAT32_BITS) + _bits(layers[path].activation)) for path, count in weights.items()
+    )
+    found: dict[str, Any] = {"memory_density": 2 * _FLOAT32_BITS * total / stored}
+    shares: dict[LayerFormats, int] = {}
+    for path, count in weights.items():
+        shares[layers[path]] = shares.get(layers[path], 0) + count
+    try:
+        costs = {unit: (_cost(unit), count) for unit, count in _units(shares).items()}
+    except (FormatError, ModelRangeError) as error:
+        return found | {"unit": None, "no_unit": str(error)}
+    baseline = _cost(_baseline())
+    return found | {
+        "unit": "; ".join(map(_described, costs)),
+        **_density("area", [(one.area_um2[LIBRARY], one.lanes, n) for one, n in costs.values()], baseline.area_um2),
+        **_density("lut", [(one.luts[FLOW], one.lanes, n) for one, n in costs.values()], baseline.luts),
+        "cost_source": "model" if any(one.source == "model" for one, _ in costs.values()) else "synthesis",
+    }
+
+
+def _density(of: str, parts: Sequence[tuple[Figure, int, int]], baselines: Mapping[str, Figure]) -> dict[str, float]:
+    """How many times smaller than the baseline a product is on average, from units, lanes and numbers of products."""
+    (baseline,) = baselines.values()  # a MAC
+    products = sum(count for _, _, count in parts)
+    sizes = [count * figure.value / lanes for figure, lanes, count in parts]
+    off = sum(size * figure.relative_band for size, (figure, _, _) in zip(sizes, parts, strict=True))
+    return {
+        f"arithmetic_density_{of}": baseline.value * products / sum(sizes),
+        f"arithmetic_density_{of}_relative_band": off / sum(sizes),
+    }
+
+
+def _units(shares: Mapping[LayerFormats, int]) -> dict[Datapath, int]:
+    """Products by unit."""
+    found: dict[Datapath, int] = {}
+    for formats, count in shares.items():
+        unit = _unit(formats)
+        found[unit] = found.get(unit, 0) + count
+    return found
+
+
+def _unit(formats: LayerFormats) -> Datapath:
+    """The unit of a layer, of the density table's kind where the row names no accumulator.
+
+    Raises FormatError where its formats make none.
+    """
+    if formats.weight is None and formats.activation is None:
+        return _baseline()
+    if formats.activation is None:
+        raise FormatError("only weights have a format: they are dequantised and multiplied in floating point")
+    if formats.weight is None:
+        raise FormatError("only activations have a format: they are multiplied in floating point")
+    activation, weight = known_operand(formats.activation), known_operand(formats.weight)
+    lanes = default_lanes(activation, weight)
+    if formats.accumulator is not None:
+        return derive(activation, weight, lanes, formats.accumulator)
+    integers = all(isinstance(fmt.element, IntElement) and not fmt.has_unit_scale for fmt in (activation, weight))
+    if integers:
+        return derive(activation, weight, _LANES, "int32")
+    return derive(activation, weight, gcd(lanes, _LANES), "fp32")
+
+
+def _baseline() -> Datapath:
+    """The float32 MAC that every density of the project is relative to."""
+    fmt = get("float32_ftz")
+    return derive(fmt, fmt, 1, "fp32_ftz")
+
+
+@cache
+def _cost(unit: Datapath) -> UnitCost:
+    """From records, else from the fitted model; nothing is synthesised."""
+    planned = list(jobs(unit, (FLOW,), (find_library(LIBRARY),)))
+    records = {job: job.on_record() for job in planned}
+    return unit_cost(unit.lanes, records.values(), [job for job, record in records.items() if record is None])
+
+
+def _described(unit: Datapath) -> str:
+    formats = " x ".join(dict.fromkeys(fmt.name for fmt in unit.operands))
+    return f"{formats}, {unit.lanes} lanes, {unit.accumulator}"
+
+
+def _bits(fmt: BlockFormat | None) -> float:
+    return _FLOAT32_BITS if fmt is None else float(fmt.bits_per_value)
