@@ -42,6 +42,7 @@ def explore_page(run: Run) -> str:
         "explore.html",
         run=run,
         objectives=[(quantity(name).title, way) for name, way in run.objectives.items()],
+        scenarios=[quantity(name).title for name in run.scenarios],
         counts=_counts(run),
         layers=layer_tables(run),
         density=_density(run),
@@ -52,7 +53,7 @@ def explore_page(run: Run) -> str:
 
 def _counts(run: Run) -> list[tuple[str, str]]:
     """How far the run got; its front is counted on the page itself."""
-    counts = {name: value for name, value in run.facts["counts"].items() if name != "front"}
+    counts = {name: value for name, value in run.facts["counts"].items() if name not in ("front", "outcomes")}
     return [(name, f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")) for name, value in counts.items()]
 
 

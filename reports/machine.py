@@ -11,6 +11,7 @@ from rich.text import Text
 
 from densimeter.reports import table as tables
 from densimeter.reports.quantities import (
+    ACCURACY,
     AREA,
     ENERGY,
     INTENSITY,
@@ -111,7 +112,8 @@ def _totals(row: Row) -> Table:
         *(Heading(key, key) for key in ("value", "least", "most")),
     )
     rows = []
-    for name, quantity in TOTALS.items():
+    judged = {name: quantity for name, quantity in ACCURACY.items() if name in row}
+    for name, quantity in {**TOTALS, **judged}.items():
         bounds = [row.get(f"{name}_{end}") for end in ("low", "high")]
         known = bounds != [row[name], row[name]]
         cells = [figure(bound, quantity) if bound is not None and known else _NOTHING for bound in bounds]

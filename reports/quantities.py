@@ -87,8 +87,18 @@ TOTALS: Mapping[str, Quantity] = {
     "vector_s": Quantity("time in vector work", "s"),
     "dram_bytes": Quantity("DRAM traffic", "B", better="min"),
     "memory_bytes": Quantity("weights and KV cache", "B", better="min"),
+    "bits_per_weight": Quantity("bits per weight", "bit", prefixed=False, better="min"),
+    "memory_density": Quantity("memory density of weights against float32", prefixed=False, better="max"),
 }
 """The totals of a machine's row. One that ends in `_low` or `_high` bounds that of the same name."""
+
+ACCURACY: Mapping[str, Quantity] = {
+    "perplexity": Quantity("perplexity", prefixed=False, better="min"),
+    "perplexity_ratio": Quantity("perplexity against float32", prefixed=False, better="min"),
+    "kl_nats": Quantity("KL divergence from float32", "nat", prefixed=False, better="min"),
+    "top1_agreement": _share("agreement with float32 on the first token", "max"),
+}
+"""The figures of a design whose numbers were judged on a language model."""
 
 
 def quantity(name: str) -> Quantity:
@@ -100,7 +110,7 @@ def quantity(name: str) -> Quantity:
         if name.startswith(kind):
             part = component(name.removeprefix(kind))
             return Quantity(f"{whole.title}, {part}", whole.unit, whole.factor, whole.prefixed)
-    return TOTALS.get(name) or Quantity(name, prefixed=False)
+    return TOTALS.get(name) or ACCURACY.get(name) or Quantity(name, prefixed=False)
 
 
 def component(name: str) -> str:

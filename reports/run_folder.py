@@ -58,6 +58,11 @@ class Run:
         return dict(self.facts["objectives"])
 
     @property
+    def scenarios(self) -> list[str]:
+        """The axes within whose combinations designs are compared."""
+        return list(self.facts.get("scenarios", ()))
+
+    @property
     def front(self) -> pa.Table:
         return self.rows.slice(0, self.front_count)
 

@@ -9,6 +9,7 @@ import typer
 
 from densimeter.formats.errors import ConfigError, DensimeterError, FormatError
 from densimeter.simulator.commands import rtl
+from densimeter.simulator.commands.accumulators import accumulators
 from densimeter.simulator.commands.accuracy import accuracy
 from densimeter.simulator.commands.check import check
 from densimeter.simulator.commands.density import density
@@ -48,6 +49,7 @@ app.command()(schema)
 app.command()(report)
 app.command()(quantize)
 app.command()(accuracy)
+app.command()(accumulators)
 app.command()(literature)
 rtl.app.command("emit")(rtl_emit)
 rtl.app.command("test-array")(rtl_test_array)

@@ -1,7 +1,12 @@
 """From a design point to what the machine model takes: a machine, the storage of its tensors, a workload."""
 
+from typing import Any
+
+from densimeter.formats import BlockFormat
+from densimeter.formats.errors import ConfigError
 from densimeter.hwmodels.accelerator.machine import Buffers, Machine, Storage
 from densimeter.hwmodels.gemm import Workload
+from densimeter.simulator.layer_formats import LayerFormat, with_layer_formats
 from densimeter.simulator.schema.design import BuffersField, DesignPoint, MixtureField, WorkloadField
 from densimeter.simulator.workloads.gemm_list import read_gemm_list
 from densimeter.simulator.workloads.language_models import language_model, workload
@@ -44,15 +49,29 @@ def storage_of(design: DesignPoint) -> Storage:
     activation, weight = design.datapath().operands
     given = design.storage
     stored = given.weight.stored() if isinstance(given.weight, MixtureField) else given.weight
-    others = {
+    others: dict[str, BlockFormat | None] = {
         "key": given.key or given.kv,
         "value": given.value or given.kv,
         "query": given.query,
         "probability": given.probability,
         "output": given.output,
     }
-    named = {name: fmt for name, fmt in others.items() if fmt is not None}
+    named: dict[str, Any] = {name: fmt for name, fmt in others.items() if fmt is not None}
     return Storage(given.activation or activation, stored or weight, **named)
+
+
+def stored_workload(design: DesignPoint, workload: Workload) -> tuple[Workload, Storage]:
+    """A design's workload and what it is stored in, with a product for each group of layers that are stored alike.
+
+    Raises ConfigError for formats of layers that the workload does not have.
+    """
+    storage, layers = storage_of(design), design.storage.layers
+    if not layers:
+        return workload, storage
+    if design.workload.model is None:
+        raise ConfigError("storage.layers beside a list of products, which has no layers; expected a model")
+    formats = tuple(LayerFormat(pattern, layer.weight, layer.activation) for pattern, layer in layers.items())
+    return with_layer_formats(workload, storage, language_model(design.workload.model), formats)
 
 
 def workload_of(field: WorkloadField) -> Workload:

@@ -1,6 +1,9 @@
 """One design point evaluated: a unit with its formats, or a whole machine with what it runs, as a result row."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from densimeter.hwmodels.mac import RECORDED_FLOWS, jobs, out_of_reach, run_jobs, unit_cost
@@ -11,12 +14,30 @@ from densimeter.simulator.schema.document import Document, validate
 from densimeter.simulator.schema.fields import UnitField
 
 
-def evaluate_document(document: Document) -> dict[str, Any]:
-    """What `densimeter.simulator.evaluate` does, for a parsed file: what is wrong is reported by file and line."""
+def evaluate_document(document: Document, folder: Path | None = None) -> dict[str, Any]:
+    """What `densimeter.simulator.evaluate` does, for a parsed file: what is wrong is reported by file and line.
+
+    folder: where accuracies are kept and found again.
+    """
     of_machines = DesignPoint.model_fields.keys() - UnitField.model_fields.keys()
     if isinstance(document.data, Mapping) and not of_machines.isdisjoint(document.data):
-        return machine_row(validate(document, DesignPoint))
+        design = validate(document, DesignPoint)
+        return {**machine_row(design), **_accuracy(design, document, folder)}
     return _unit_row(validate(document, UnitField))
+
+
+def _accuracy(design: DesignPoint, document: Document, folder: Path | None) -> dict[str, Any]:
+    """The figures of a design that is judged, and as `accuracy` the whole row behind them but for single layers."""
+    if design.accuracy is None:
+        return {}
+    from densimeter.simulator.design_accuracy import Trials, figures, located, trial_of
+
+    at = located(document, ("accuracy",))
+    with ExitStack() as stack:
+        kept = Path(stack.enter_context(TemporaryDirectory())) if folder is None else folder
+        with at(()):
+            row = Trials(kept, at).row(trial_of(design))
+    return {**figures(row), "accuracy": {name: value for name, value in row.items() if name != "layers"}}
 
 
 def _unit_row(unit: UnitField) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from densimeter.hwmodels.accelerator.evaluation import Evaluation, ProductResult, evaluate
 from densimeter.hwmodels.accelerator.machine import Machine, Storage
 from densimeter.hwmodels.gemm import Workload
-from densimeter.simulator.design import machine_of, storage_of, workload_of
+from densimeter.simulator.design import machine_of, stored_workload, workload_of
 from densimeter.simulator.schema.design import DesignPoint
 
 
@@ -18,7 +18,8 @@ def machine_row(design: DesignPoint) -> dict[str, Any]:
 
     Raises ConfigError for a contradiction or an unknown name, ModelRangeError for a part outside what was measured.
     """
-    machine, storage, workload = machine_of(design), storage_of(design), workload_of(design.workload)
+    machine = machine_of(design)
+    workload, storage = stored_workload(design, workload_of(design.workload))
     found = evaluate(machine, workload, storage)
     return {
         **_described(machine, storage, workload),

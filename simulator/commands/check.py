@@ -48,6 +48,8 @@ def _print(exploration: "Exploration", found: "Estimate") -> None:
     if found.designs_per_s:
         rate = f"{found.designs_per_s:,.0f} designs/s here, one process, after {found.preparation_s:.1f} s"
         lines.append(f"{sweep.search.method} takes {found.planned:,}: about {duration(found.seconds)} ({rate})")
+    if found.trials:
+        lines.append(f"besides, about {found.trials:,} sets of formats are tried on the model, seconds to minutes each")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 

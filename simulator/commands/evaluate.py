@@ -11,7 +11,10 @@ from densimeter.simulator.commands.output import JsonOption, console, errors, pl
 def evaluate(
     design_path: Annotated[Path, typer.Argument(metavar="DESIGN.yaml", help="A unit, or a machine with its workload.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for a machine's row as JSON, CSV and Markdown.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for a machine's row as JSON, CSV and Markdown, and for its accuracy."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -21,7 +24,7 @@ def evaluate(
 
     document = read(design_path)
     with errors.status("evaluating"):
-        row = evaluate_document(document)
+        row = evaluate_document(document, None if output is None else output / "accuracy")
     if output is not None:
         _write(row, output)
     if as_json:

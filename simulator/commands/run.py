@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from densimeter.formats.errors import ConfigError
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from densimeter.simulator.explore.executors import MakeExecutor
     from densimeter.simulator.explore.plan import Shard
 
-_MOST_ROWS = 20
+_MOST_ROWS = 40
 
 
 def run(
@@ -38,6 +47,7 @@ def run(
     """Run a sweep. However it ends, what is finished is kept, and the same command goes on."""
     from densimeter.simulator.explore.engine import run as run_sweep
     from densimeter.simulator.explore.load import load
+    from densimeter.simulator.explore.plan import Shard
     from densimeter.simulator.explore.search import METHODS, search
 
     if workers > 1 and cluster is not None:
@@ -46,14 +56,21 @@ def run(
     share = _shard(shard)
     name = exploration.sweep.name
     path = output or Path("out", name if share is None else f"{name}-{share.number}-of-{share.count}")
-    with _progress(name) as advance:
+    with _progress() as bar:
+        advance, judging = bar(name, "designs/s"), bar("sets of formats judged", "sets/s")
         if exploration.sweep.search.method in METHODS:
             if share is not None or workers > 1 or cluster is not None:
                 raise ConfigError(f"{exploration.sweep.search.method} learns from every design, expected one process")
-            found = search(exploration, path, advance=advance)
+            found = search(exploration, path, advance=advance, judging=judging)
         else:
-            shared = {} if share is None else {"shard": share}
-            found = run_sweep(exploration, path, executor=_executor(workers, cluster), advance=advance, **shared)
+            found = run_sweep(
+                exploration,
+                path,
+                shard=share or Shard(),
+                executor=_executor(workers, cluster),
+                advance=advance,
+                judging=judging,
+            )
     report(found, as_json)
 
 
@@ -96,45 +113,69 @@ def _executor(workers: int, cluster: str | None) -> "MakeExecutor | None":
 
 
 class _Rate(ProgressColumn):
-    """Designs a second, lately."""
+    """How many a second, lately."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} designs/s")
+        return Text("" if task.speed is None else f"{task.speed:,.3g} {task.fields['unit']}")
 
 
 @contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of designs on standard error with their rate and the time left; silent where that is not a terminal.
+def _progress() -> Iterator[Callable[[str, str], Callable[[int, int], None]]]:
+    """Bars on standard error with their rate and the time left; silent where that is not a terminal.
 
-    The function that it gives is told how many are done, of how many; the first time, what was done before.
+    The function that it gives makes a bar of a label and a unit, shown from when it is first told how many are done, of
+    how many; the first time, what was done before.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task(label, total=None)
 
-        def advance(done: int, planned: int) -> None:
-            first = progress.tasks[0].total is None
-            progress.update(task, total=planned, completed=done)
-            if first:
-                progress.reset(task, total=planned, completed=done)
+        def bar(label: str, unit: str) -> Callable[[int, int], None]:
+            shown: list[TaskID] = []
 
-        yield advance
+            def advance(done: int, planned: int) -> None:
+                if not shown:
+                    shown.append(progress.add_task(label, total=planned, completed=done, unit=unit))
+                progress.update(shown[0], total=planned, completed=done)
+
+            return advance
+
+        yield bar
 
 
 def _table(found: "Run") -> Any:
-    """The front, the best of the first objective first."""
+    """The front, a scenario after the other, the best of the first objective first; designs that come to the same in
+    one line, with all their values."""
     objectives: dict[str, str] = found.facts["objectives"]
-    axes = list(found.facts["axes"])
-    table = plain_table(f"{found.facts['name']}: Pareto front of {found.front.num_rows}", *axes)
+    scenarios: list[str] = found.facts["scenarios"]
+    axes = [*scenarios, *(name for name in found.facts["axes"] if name not in scenarios)]
+    table = plain_table(_title(found), *axes)
     for name in objectives:
         table.add_column(name, justify="right")
     (first, direction), *_ = objectives.items()
-    rows = sorted(found.front.to_pylist(), key=lambda row: row[first], reverse=direction == "max")
-    for row in rows[:_MOST_ROWS]:
-        table.add_row(*(_cell(row[name]) for name in (*axes, *objectives)))
-    if len(rows) > _MOST_ROWS:
+    sign = -1 if direction == "max" else 1
+    places = {name: {value: i for i, value in enumerate(found.facts["axes"][name])} for name in scenarios}
+
+    def order(row: dict[str, Any]) -> tuple[list[int], float]:
+        return [places[name].get(row[name], -1) for name in scenarios], sign * row[first]
+
+    rows = sorted(found.front.to_pylist(), key=order)
+    lines: dict[tuple[object, ...], list[dict[str, object]]] = {}
+    for row in rows:
+        lines.setdefault(tuple(row[name] for name in (*scenarios, *objectives)), []).append(row)
+    for equal in list(lines.values())[:_MOST_ROWS]:
+        values = (", ".join(dict.fromkeys(_cell(row[name]) for row in equal)) for name in axes)
+        table.add_row(*values, *(_cell(equal[0][name]) for name in objectives))
+    if len(lines) > _MOST_ROWS:
         table.add_row("...")
     return table
+
+
+def _title(found: "Run") -> str:
+    counts, scenarios = found.facts["counts"], found.facts["scenarios"]
+    title = f"{found.facts['name']}: Pareto front of {counts['front']}"
+    if counts["outcomes"] < counts["front"]:
+        title += f", {counts['outcomes']} of them different in what they come to"
+    return f"{title}, for each {' and '.join(scenarios)}" if scenarios else title
 
 
 def _cell(value: object) -> str:

@@ -1,6 +1,7 @@
 """From the axes of a sweep to its space: what each axis runs through, what follows from it, what switches it off."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from densimeter.formats.errors import ConfigError
+from densimeter.reports.quantities import ACCURACY
 from densimeter.simulator.explore.axes import Problems, axis_values, choices, known_setting
 from densimeter.simulator.explore.expressions import Kind, Values, compile_expression
 from densimeter.simulator.explore.numbering import NumberedAxis, Numbering, combinations
-from densimeter.simulator.explore.result_names import result_kinds
+from densimeter.simulator.explore.paths import get, outer_paths, steps
+from densimeter.simulator.explore.result_names import NOT_JUDGED, result_kinds
 from densimeter.simulator.explore.settings import Setting, settings
-from densimeter.simulator.explore.space import Column, Condition, Space, get, named
+from densimeter.simulator.explore.space import Column, Condition, Space, named
 from densimeter.simulator.schema.document import KeyPath, shown
 from densimeter.simulator.schema.sweep import AxisField, Sweep
 
@@ -74,6 +77,16 @@ class Builder:
         return {name for name in self._providers if name in settings()}
 
     @property
+    def judged(self) -> bool:
+        """Whether designs have the section `accuracy`."""
+        varies = any(steps(path)[0] == "accuracy" for path in self.varying)
+        return varies or self.sweep.design.get("accuracy") is not None
+
+    @property
+    def _results(self) -> Mapping[str, Kind]:
+        return result_kinds(judged=self.judged)
+
+    @property
     def kinds(self) -> dict[str, Kind]:
         """The names that conditions on a design may use."""
         found = {path: setting.kind for path, setting in settings().items() if setting.kind is not None}
@@ -81,7 +94,7 @@ class Builder:
 
     def is_result(self, name: str) -> bool:
         """Whether a name in a constraint means a result; one that the design itself sets (the clock) does not."""
-        return name in result_kinds() and name not in self._providers and get(self.sweep.design, name, None) is None
+        return name in self._results and name not in self._providers and get(self.sweep.design, name, None) is None
 
     def condition(self, text: str, place: KeyPath) -> Condition | None:
         """A condition on settings; None and a problem where it makes no sense."""
@@ -89,7 +102,10 @@ class Builder:
 
     def result_condition(self, text: str, place: KeyPath) -> Condition | None:
         """A constraint, which may name results too: those are neither among its columns nor its constants."""
-        results = {name: kind for name, kind in result_kinds().items() if self.is_result(name)}
+        if not self.judged and any(re.search(rf"\b{name}\b", text) for name in ACCURACY):
+            self.problems.add(place, f"{shown(text)}: {NOT_JUDGED}")
+            return None
+        results = {name: kind for name, kind in self._results.items() if self.is_result(name)}
         return self._read(text, place, self.kinds, "truth", results)
 
     def column(self, name: str) -> Column | None:
@@ -129,7 +145,7 @@ class Builder:
             if known_setting(name, ("axes", name), self.problems) is not None:
                 self._provide(name, name, ("axes", name))
             return
-        taken = settings().keys() | result_kinds().keys() | {"true", "false"}
+        taken = settings().keys() | result_kinds(judged=True).keys() | {"true", "false"}
         if not name.isidentifier() or iskeyword(name) or name in taken:
             self.problems.add(("axes", name), "expected a name of one word for choices, which no setting or result has")
             return
@@ -159,7 +175,7 @@ class Builder:
 
     def _refuse_overlaps(self) -> None:
         for path, axis in self._providers.items():
-            for outer in _outer(path):
+            for outer in outer_paths(path):
                 if outer in self._providers:
                     self.problems.add(
                         ("axes", axis), f"{path} is a part of {outer}, which varies too; expected one of both"
@@ -269,7 +285,7 @@ class Builder:
 
     def _part(self, name: str) -> Column | None:
         """A setting inside a mapping that varies as a whole."""
-        for outer in _outer(name):
+        for outer in outer_paths(name):
             if outer in self._providers and (whole := self.column(outer)) is not None:
                 setting, inner = settings()[name], name.removeprefix(f"{outer}.")
                 values = [get(value or {}, inner, setting.default) for value in whole.values]
@@ -298,12 +314,6 @@ class Builder:
             return np.asarray(setting.label(setting.read(get(self.sweep.design, name, setting.default))))
         except ValueError:  # Nothing said, or a mistake that is reported where it stands.
             return np.asarray({"number": math.nan, "text": "none", "truth": False}[setting.kind or "text"])
-
-
-def _outer(path: str) -> list[str]:
-    """The mappings around a setting: of ``a.b.c`` these are ``a.b`` and ``a``."""
-    steps = path.split(".")
-    return [".".join(steps[:depth]) for depth in range(len(steps) - 1, 0, -1)]
 
 
 def _labels(setting: Setting, values: Iterable[Any]) -> Values:

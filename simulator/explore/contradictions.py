@@ -8,7 +8,7 @@ import numpy as np
 from densimeter.simulator.explore.expressions import Expression
 from densimeter.simulator.explore.result_names import TRUTHS, result_kinds
 
-_SHARES = ("utilisation",)
+_SHARES = ("utilisation", "top1_agreement")
 
 
 def never_together(expressions: Sequence[Expression]) -> list[tuple[int, ...]]:
@@ -17,8 +17,9 @@ def never_together(expressions: Sequence[Expression]) -> list[tuple[int, ...]]:
     Every result is 0 or more, and a share at most 1. Only constraints on one column, without arithmetic, are judged.
     """
     by_name: dict[str, list[int]] = {}
+    known = result_kinds(judged=True)
     for i, expression in enumerate(expressions):
-        if len(expression.names) == 1 and expression.names[0] in result_kinds() and _is_plain(expression.tree):
+        if len(expression.names) == 1 and expression.names[0] in known and _is_plain(expression.tree):
             by_name.setdefault(expression.names[0], []).append(i)
     found: list[tuple[int, ...]] = []
     for name, numbers in by_name.items():

@@ -14,8 +14,9 @@ from densimeter.simulator.design import workload_of
 from densimeter.simulator.explore.axes import Problems
 from densimeter.simulator.explore.build import Builder
 from densimeter.simulator.explore.numbering import combinations
+from densimeter.simulator.explore.paths import put, steps
 from densimeter.simulator.explore.settings import settings
-from densimeter.simulator.explore.space import Column, Space, put
+from densimeter.simulator.explore.space import Column, Space
 from densimeter.simulator.schema.design import DesignPoint, WorkloadField
 from densimeter.simulator.schema.document import KeyPath, dotted, expectation, problems, shown
 from densimeter.simulator.schema.fields import UnitField
@@ -35,8 +36,7 @@ def check_designs(space: Space, builder: Builder, found: Problems) -> None:
     def is_own(path: KeyPath) -> bool:
         """Whether a problem is the design's, not that of a setting that varies or of several together."""
         keys = path[:1] or _UNIT
-        text = dotted(path) if path else ""
-        own = not any(_overlap(text, name) if path else name in keys for name in builder.varying)
+        own = not any(_overlap(path, steps(name)) if path else name in keys for name in builder.varying)
         if own:
             wrong.add(path)
         return own
@@ -50,9 +50,10 @@ def check_designs(space: Space, builder: Builder, found: Problems) -> None:
             _check_section(keys, space, builder, found)
 
 
-def _overlap(path: str, other: str) -> bool:
+def _overlap(path: KeyPath, other: KeyPath) -> bool:
     """Whether one is the other, or a part of it."""
-    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
+    depth = min(len(path), len(other))
+    return path[:depth] == other[:depth]
 
 
 def _check_section(keys: Sequence[str], space: Space, builder: Builder, found: Problems) -> None:
@@ -62,7 +63,7 @@ def _check_section(keys: Sequence[str], space: Space, builder: Builder, found: P
         return  # One of them has a problem of its own.
     varying = [space.columns[path] for path in space.settings if path in paths]
     if not varying:
-        if "workload" in keys and not any(_overlap("workload", name) for name in builder.varying):
+        if "workload" in keys and not any(steps(name)[0] == "workload" for name in builder.varying):
             _report(found, ("design", "workload"), _reason(keys, space.base))
         return
     sources = {name: count for column in varying for name, count in column.sources.items()}

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,13 +15,16 @@ import pyarrow as pa
 import yaml
 
 from densimeter.reports.quantities import quantity
+from densimeter.simulator.design_accuracy import Trial
 from densimeter.simulator.explore.executors import MakeExecutor, as_finished, in_order
 from densimeter.simulator.explore.expressions import Values
+from densimeter.simulator.explore.inputs import inputs
+from densimeter.simulator.explore.judging import Figures, judge
 from densimeter.simulator.explore.load import Exploration
-from densimeter.simulator.explore.part import EvaluatePart, FinishedPart
+from densimeter.simulator.explore.part import EvaluatePart, FinishedPart, PartMaker
 from densimeter.simulator.explore.plan import Plan, Shard, plan_of
 from densimeter.simulator.explore.result_names import result_kinds
-from densimeter.simulator.explore.rows import design_columns, no_rows, on_front
+from densimeter.simulator.explore.rows import design_columns, no_rows, on_front, outcomes
 from densimeter.simulator.explore.run_folder import RunFolder
 from densimeter.simulator.explore.tally import Tally
 
@@ -51,10 +54,12 @@ def run(
     shard: Shard = _WHOLE,
     executor: MakeExecutor | None = None,
     advance: Callable[[int, int], None] = lambda done, planned: None,
+    judging: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> Run:
     """Evaluate what is missing of a grid or random search in the folder of a run, which is made if need be.
 
-    executor: makes who evaluates (default: this process). advance: is told how many of the planned designs are done.
+    executor: makes who evaluates (default: this process). advance: is told how many of the planned designs are done;
+    judging: how many of the sets of formats whose accuracy is wanted.
     Whatever ends this early, finished parts stay, and the same call goes on. Raises ConfigError for a folder that holds
     another run or cannot be written, ToolError where workers cannot be had or keep dying.
     """
@@ -62,10 +67,15 @@ def run(
     sweep = resolved_text(exploration)
     mine = plan.of_shard(shard)
     with folder.locked():
-        folder.begin(sweep, versions())
+        files = inputs(exploration.space)
+        folder.begin(sweep, versions(), files)
         progress = Progress(exploration, plan, folder, shard)
         missing = [number for number in mine if number not in progress.tallies]
-        work = EvaluatePart(sweep)
+        accuracies: dict[str, Figures] = {}
+        if missing and exploration.space.judged:
+            trials = _trials(exploration, plan, missing)
+            accuracies = judge(trials, exploration.document, path, executor=executor, told=judging)
+        work = EvaluatePart(sweep, tuple(accuracies.items()), tuple(files.items()))
         found = in_order(work, missing) if executor is None else as_finished(executor, work, missing)
         advance(progress.designs, progress.planned)
         try:
@@ -75,6 +85,14 @@ def run(
         finally:
             result = progress.checkpoint()
         return result
+
+
+def _trials(exploration: Exploration, plan: Plan, numbers: Iterable[int]) -> Iterator[Trial]:
+    """Those of these parts, some more than once."""
+    maker = PartMaker(exploration, plan, "front")
+    for number in numbers:
+        for positions in plan.blocks(number):
+            yield from maker.trials(positions)
 
 
 def resolved_text(exploration: Exploration) -> str:
@@ -94,7 +112,7 @@ class Progress:
 
     def __init__(self, exploration: Exploration, plan: Plan, folder: RunFolder, shard: Shard = _WHOLE) -> None:
         self._exploration, self._plan, self._folder, self._shard = exploration, plan, folder, shard
-        self._objectives = dict(exploration.sweep.objectives)
+        self._inputs = folder.facts()["inputs"]
         earlier = folder.facts().get("times", {"begun": _now(), "seconds": 0.0})
         self._begun, self._spent_s = earlier["begun"], earlier["seconds"]
         self._clock = self._last = time.monotonic()
@@ -145,11 +163,12 @@ class Progress:
 
     def _joined(self, front: pa.Table, rows: pa.Table) -> pa.Table:
         both = pa.concat_tables([front, rows])
-        return both.filter(pa.array(on_front(both, self._exploration.sweep.objectives))).sort_by("index")
+        return both.filter(pa.array(on_front(both, self._exploration.sweep))).sort_by("index")
 
     def _facts(self, done: bool) -> dict[str, Any]:
         sweep, space = self._exploration.sweep, self._exploration.space
-        tally = sum(self.tallies.values(), Tally())
+        tallies, front = self._finished
+        tally = sum(tallies.values(), Tally())
         refused = {
             kind: {
                 "count": refusal.count,
@@ -165,11 +184,13 @@ class Progress:
             "seed": sweep.search.seed,
             "shard": None if self._shard == _WHOLE else str(self._shard),
             "objectives": dict(sweep.objectives),
+            "scenarios": list(sweep.scenarios),
             "axes": {name: _plain(space.labels[name]) for name in design_columns(space)},
-            "columns": {name: {"meaning": quantity(name).title} for name in result_kinds()},
-            "counts": {**tally.counts(), "front": self._finished[1].num_rows},
+            "columns": {name: {"meaning": quantity(name).title} for name in result_kinds(judged=space.judged)},
+            "counts": {**tally.counts(), "front": front.num_rows, "outcomes": len(np.unique(outcomes(front, sweep)))},
             "infeasible": refused,
             "versions": versions(),
+            "inputs": self._inputs,
             "times": {
                 "begun": self._begun,
                 "written": _now(),

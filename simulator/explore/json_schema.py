@@ -31,7 +31,9 @@ def json_schema() -> dict[str, Any]:
         "properties": dict.fromkeys(settings(), reference),
         "additionalProperties": reference,
     }
-    properties["objectives"]["propertyNames"] = {"enum": [name for name in result_kinds() if name not in TRUTHS]}
+    properties["objectives"]["propertyNames"] = {
+        "enum": [name for name in result_kinds(judged=True) if name not in TRUTHS]
+    }
     finite: dict[str, Any] = _finite({"$schema": _DIALECT, **sweep, "$defs": definitions})
     return finite
 

@@ -3,7 +3,7 @@
 `load` names every problem at once, each with file, line, path, value and expectation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.errors import ConfigError, nearest
+from densimeter.reports.quantities import ACCURACY
 from densimeter.simulator.explore.axes import Problems
+from densimeter.simulator.explore.braces import with_axes_expanded
 from densimeter.simulator.explore.build import Builder
 from densimeter.simulator.explore.contradictions import never_together
 from densimeter.simulator.explore.designs import check_designs
 from densimeter.simulator.explore.expressions import Values
 from densimeter.simulator.explore.numbering import Codes
-from densimeter.simulator.explore.result_names import TRUTHS, result_kinds
+from densimeter.simulator.explore.result_names import NOT_JUDGED, TRUTHS, result_kinds
 from densimeter.simulator.explore.space import Condition, Space, named
 from densimeter.simulator.explore.structure import read_structure
 from densimeter.simulator.schema.document import Document
@@ -31,11 +33,15 @@ _TRIED = 2**18
 
 @dataclass(frozen=True)
 class Exploration:
-    """A sweep that makes sense, with the space that it means. result_constraints: those that need results."""
+    """A sweep that makes sense, with the space that it means.
+
+    result_constraints: those that need results. document: where the sweep is written.
+    """
 
     sweep: Sweep
     space: Space
     result_constraints: tuple[Condition, ...]
+    document: Document
 
     def accepts(self, codes: Codes, columns: Mapping[str, Values]) -> NDArray[np.bool_]:
         """Which designs meet the constraints on results. codes: of `Space.codes`; columns: results, by name.
@@ -68,6 +74,7 @@ class Exploration:
             },
             "constraints": list(sweep.constraints),
             "objectives": dict(sweep.objectives),
+            "scenarios": list(sweep.scenarios),
             "search": sweep.search.model_dump(),
             "output": sweep.output.model_dump(),
         }
@@ -82,6 +89,7 @@ def explore(document: Document | Mapping[str, Any]) -> Exploration:
     """Check a sweep that was parsed already, or made in Python. Raises ConfigError with every problem, a line each."""
     if not isinstance(document, Document):
         document = Document("sweep", dict(document), {})
+    document = with_axes_expanded(document)
     found = Problems(document)
     sweep, broken = read_structure(found)
     if sweep is None:
@@ -90,7 +98,8 @@ def explore(document: Document | Mapping[str, Any]) -> Exploration:
     space = builder.build()
     check_designs(space, builder, found)
     on_design, on_results = _constraints(builder, found)
-    _check_objectives(sweep, found)
+    _check_objectives(builder, found)
+    _check_scenarios(sweep, builder.columns, found)
     space = Space(space.base, space.numbering, space.columns, tuple(c for _, c in on_design))
     if not found:
         _check_size(space, found)
@@ -98,7 +107,7 @@ def explore(document: Document | Mapping[str, Any]) -> Exploration:
         _check_constraints(space, on_design, on_results, found)
     if found:
         raise found.error()
-    return Exploration(sweep, space, tuple(c for _, c in on_results))
+    return Exploration(sweep, space, tuple(c for _, c in on_results), document)
 
 
 _Placed = list[tuple[int, Condition]]
@@ -116,12 +125,25 @@ def _constraints(builder: Builder, found: Problems) -> tuple[_Placed, _Placed]:
     return on_design, on_results
 
 
-def _check_objectives(sweep: Sweep, found: Problems) -> None:
-    known = [name for name in result_kinds() if name not in TRUTHS]
-    for name in sweep.objectives:
-        if name not in known:
+def _check_objectives(builder: Builder, found: Problems) -> None:
+    known = [name for name in result_kinds(judged=builder.judged) if name not in TRUTHS]
+    for name in builder.sweep.objectives:
+        if name in known:
+            continue
+        if name in ACCURACY:
+            found.add(("objectives", name), NOT_JUDGED)
+        else:
             text = f"no column of numbers in the results{nearest(name, known)}"
             found.add(("objectives", name), f"{text}; expected one such as area_mm2, tokens_per_s, energy_per_token_j")
+
+
+def _check_scenarios(sweep: Sweep, varying: Collection[str], found: Problems) -> None:
+    method = sweep.search.method
+    if sweep.scenarios and method not in ("grid", "random"):
+        found.add(("scenarios",), f"beside {method}, which looks for one front; expected them with grid or random")
+    for i, name in enumerate(sweep.scenarios):
+        if name not in varying and name not in sweep.axes:
+            found.add(("scenarios", i), f"{name!r}: nothing that varies{nearest(name, varying)}; expected an axis")
 
 
 def _check_size(space: Space, found: Problems) -> None:

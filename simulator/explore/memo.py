@@ -33,6 +33,8 @@ class Memo(Generic[T]):
         There is at least one column. Raises OverflowError for combinations of more than 63 bits.
         """
         self._widen(columns)
+        if self.found and not any(self._widths):
+            return np.zeros(len(columns[0]), np.intp)
         keys = self._packed(columns)
         if not self._sparse_keys:
             unknown = np.flatnonzero(self._dense[keys] < 0)
@@ -63,7 +65,9 @@ class Memo(Generic[T]):
     def _packed(self, columns: Sequence[Integers]) -> NDArray[np.int64]:
         keys = np.zeros(len(columns[0]), np.int64)
         for column, width in zip(columns, self._widths, strict=True):
-            keys = (keys << width) | column
+            if width:
+                keys <<= width
+                keys |= column
         return keys
 
     def _add(self, columns: Sequence[Integers], keys: NDArray[np.int64], rows: Slots, make: Callable[[int], T]) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from densimeter.formats.errors import ConfigError
 from densimeter.simulator.explore.engine import Progress, Run, versions
+from densimeter.simulator.explore.judging import accuracy_folder
 from densimeter.simulator.explore.load import explore
 from densimeter.simulator.explore.plan import plan_of
 from densimeter.simulator.explore.run_folder import RunFolder
@@ -24,15 +25,19 @@ def merge(paths: Sequence[Path], output: Path) -> Run:
     sources, target = [RunFolder(path) for path in paths], RunFolder(output)
     sweep = _common([source.sweep() for source in sources], paths, "another sweep", "the folder of a run")
     _common([str(source.facts()["versions"]) for source in sources], paths, "another version of densimeter", "run.json")
+    files = [source.facts()["inputs"] for source in sources]
+    _common([str(found) for found in files], paths, "other files", "run.json")
     exploration = explore(yaml.safe_load(sweep))
     plan = plan_of(exploration)
     with ExitStack() as held:
         for folder in (target, *(source for source in sources if source.path.resolve() != output.resolve())):
             held.enter_context(folder.locked())
-        target.begin(sweep, versions())
+        target.begin(sweep, versions(), files[0])
         for source in sources:
             for number in source.finished(plan):
                 _link(source.part_path(plan, number), target.part_path(plan, number))
+            for trial in accuracy_folder(source.path).glob("rows/*.json"):
+                _link(trial, accuracy_folder(target.path) / "rows" / trial.name)
         return Progress(exploration, plan, target).checkpoint()
 
 
@@ -52,6 +57,7 @@ def _link(source: Path, target: Path) -> None:
     """The file in both places; a copy where the file system has no links, or between two of them."""
     if target.exists():
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,7 @@
 """The Pareto front: rows that no other row is at least as good as in everything and better than in something."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,15 @@ from numpy.typing import NDArray
 Direction = Literal["min", "max"]
 _FEW, _SAMPLED = 1024, 256
 _Columns = list[NDArray[np.float64]]
+
+
+def non_dominated_in_groups(costs: NDArray[np.float64], groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which rows are on the front of their own group; groups are numbered from 0."""
+    found = np.zeros(len(costs), np.bool_)
+    order = np.argsort(groups, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(groups))[:-1]):
+        found[rows] = non_dominated(costs[rows])
+    return found
 
 
 def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -27,6 +36,15 @@ def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
         better, equal = _compared(columns, [column[0] for column in columns])
         found[left[equal]] = True
         left, columns = left[better], [column[better] for column in columns]
+    return found
+
+
+def grouped(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.intp]:
+    """A number from 0 on for each of `rows`, the same where all columns are."""
+    found = np.zeros(rows, np.intp)
+    for column in columns:
+        distinct, codes = np.unique(column, return_inverse=True)
+        found = np.unique(found * len(distinct) + codes, return_inverse=True)[1]
     return found
 
 

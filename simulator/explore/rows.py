@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from densimeter.formats.errors import ConfigError
 from densimeter.simulator.explore.expressions import Values
-from densimeter.simulator.explore.pareto import Direction, as_costs, non_dominated
+from densimeter.simulator.explore.pareto import as_costs, grouped, non_dominated_in_groups
 from densimeter.simulator.explore.result_names import TRUTHS, result_kinds
 from densimeter.simulator.explore.space import Space
+from densimeter.simulator.schema.sweep import Sweep
 
 _METADATA = b"densimeter"
 
@@ -24,7 +25,8 @@ def design_columns(space: Space) -> list[str]:
 
     A setting that results have too (the clock) is shown by its result.
     """
-    return [name for name in dict.fromkeys((*space.axes, *space.settings)) if name not in result_kinds()]
+    results = result_kinds(judged=space.judged)
+    return [name for name in dict.fromkeys((*space.axes, *space.settings)) if name not in results]
 
 
 def to_table(
@@ -38,7 +40,7 @@ def to_table(
             arrays[name] = pa.array(labels.tolist(), pa.string()).take(pa.array(codes[name]))
         else:
             arrays[name] = pa.array(labels[codes[name]])
-    for name in result_kinds():
+    for name in result_kinds(judged=space.judged):
         column = columns.get(name, np.zeros(len(indices)))
         arrays[name] = pa.array(column != 0 if name in TRUTHS else column)
     return pa.table(arrays)
@@ -50,9 +52,20 @@ def no_rows(space: Space) -> pa.Table:
     return to_table(space, nothing, dict.fromkeys(design_columns(space), nothing), {})
 
 
-def on_front(table: pa.Table, objectives: Mapping[str, Direction]) -> NDArray[np.bool_]:
-    """Which rows are on the Pareto front."""
-    return non_dominated(as_costs({name: table[name].to_numpy() for name in objectives}, objectives))
+def on_front(table: pa.Table, sweep: Sweep) -> NDArray[np.bool_]:
+    """Which rows are on the Pareto front of their scenario; rows equal in all objectives stay or go together."""
+    costs = as_costs({name: table[name].to_numpy() for name in sweep.objectives}, sweep.objectives)
+    return non_dominated_in_groups(costs, scenarios(table, sweep))
+
+
+def scenarios(table: pa.Table, sweep: Sweep) -> NDArray[np.intp]:
+    """A number from 0 on for the scenario of each row."""
+    return grouped([table[name].to_numpy(zero_copy_only=False) for name in sweep.scenarios], len(table))
+
+
+def outcomes(table: pa.Table, sweep: Sweep) -> NDArray[np.intp]:
+    """A number from 0 on for each row, the same for those of one scenario that are equal in all objectives."""
+    return grouped([scenarios(table, sweep), *(table[name].to_numpy() for name in sweep.objectives)], len(table))
 
 
 def to_parquet(table: pa.Table, facts: Mapping[str, Any]) -> bytes:

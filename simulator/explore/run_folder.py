@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from densimeter.formats.errors import ConfigError
 from densimeter.formats.files import write_bytes, write_text
+from densimeter.simulator.explore.inputs import Inputs, differing
 from densimeter.simulator.explore.plan import Plan
 from densimeter.simulator.explore.rows import facts_in, read_rows, to_parquet
 from densimeter.simulator.explore.tally import Tally
@@ -59,21 +60,26 @@ class RunFolder:
                 f"{self.path}: another run is writing there; wait for it or choose another folder"
             ) from None
 
-    def begin(self, sweep: str, versions: Mapping[str, str]) -> None:
-        """Say what the run is. ConfigError where the folder holds the run of another sweep, or of another version."""
+    def begin(self, sweep: str, versions: Mapping[str, str], files: Inputs) -> None:
+        """Say what the run is. ConfigError where the folder holds the run of another sweep, or of another version, or
+        where a file that the sweep names is not what it was."""
         if (known := self.sweep()) is None:
             if any(self._rows.iterdir()):
                 raise ConfigError(f"{self.path}: rows without run.yaml; choose another folder")
-            write_text(self.path / "run.json", json.dumps({"versions": dict(versions)}))
+            write_text(self.path / "run.json", json.dumps({"versions": dict(versions), "inputs": dict(files)}))
             write_text(self.path / "run.yaml", sweep)
         elif known != sweep:
             raise ConfigError(f"{self.path} holds the run of another sweep; choose another folder, or delete it")
         elif (earlier := self.facts()["versions"]) != versions:
-            differing = ", ".join(
+            others = ", ".join(
                 f"{name} {earlier.get(name)}" for name in versions if earlier.get(name) != versions[name]
             )
             raise ConfigError(
-                f"{self.path} was begun with {differing}, not with this; go on with that, or delete the folder"
+                f"{self.path} was begun with {others}, not with this; go on with that, or delete the folder"
+            )
+        elif changed := differing(self.facts()["inputs"], files):
+            raise ConfigError(
+                f"{', '.join(changed)}: changed since {self.path} was begun; put it back, or choose another folder"
             )
 
     def sweep(self) -> str | None:

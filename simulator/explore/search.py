@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from densimeter.formats.errors import ToolError
 from densimeter.simulator.explore.engine import Progress, Run, resolved_text, versions
+from densimeter.simulator.explore.inputs import inputs
+from densimeter.simulator.explore.judging import Figures, judge
 from densimeter.simulator.explore.load import Exploration
 from densimeter.simulator.explore.part import FinishedPart, PartMaker
 from densimeter.simulator.explore.permutation import Permutation
@@ -25,6 +28,7 @@ from densimeter.simulator.explore.plan import Plan
 from densimeter.simulator.explore.rows import to_parquet
 from densimeter.simulator.explore.run_folder import RunFolder
 from densimeter.simulator.explore.space import Space
+from densimeter.simulator.explore.tally import Tally
 
 if TYPE_CHECKING:
     import optuna
@@ -37,27 +41,40 @@ _FEWEST, _MOST, _GENERATIONS = 10, 50, 10
 
 
 def search(
-    exploration: Exploration, path: Path, *, advance: Callable[[int, int], None] = lambda done, planned: None
+    exploration: Exploration,
+    path: Path,
+    *,
+    advance: Callable[[int, int], None] = lambda done, planned: None,
+    judging: Callable[[int, int], None] = lambda done, wanted: None,
 ) -> Run:
     """Search in the folder of a run until `designs` different ones were evaluated.
 
-    Raises ToolError where Optuna is not installed; ConfigError as `engine.run` does.
+    advance, judging: as in `engine.run`, batch by batch. Raises ToolError where Optuna is not installed; ConfigError as
+    `engine.run` does.
     """
     sweep, space = exploration.sweep, exploration.space
     designs = min(sweep.search.designs or space.size, space.size)
     plan, folder = Plan(designs, None, 1), RunFolder(path)
     with folder.locked(), _quiet():
         study = _study(exploration)
-        folder.begin(resolved_text(exploration), versions())
+        folder.begin(resolved_text(exploration), versions(), inputs(exploration.space))
         progress = Progress(exploration, plan, folder)
-        maker = PartMaker(exploration, plan, "all")
+        accuracies: dict[str, Figures] = {}
+        maker = PartMaker(exploration, plan, "all", accuracies)
+
+        def evaluated(positions: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_], Tally]:
+            if space.judged:
+                trials = [trial for trial in maker.trials(positions) if trial.key not in accuracies]
+                accuracies.update(judge(trials, exploration.document, path, told=judging))
+            return maker.block(positions)
+
         known: dict[int, Outcome] = {}
         strangers = _in_random_order(space, sweep.search.seed)
         try:
             while len(known) < designs:
                 batch = min(_batch(exploration), designs - len(known))
                 asked = _ask(study, space, batch, known, strangers)
-                known |= _outcomes(list(asked), len(known), maker, progress, folder, plan, exploration)
+                known |= _outcomes(list(asked), len(known), evaluated, progress, folder, plan, exploration)
                 for index, trial in asked.items():
                     _tell(study, trial, known[index], len(sweep.objectives))
                 advance(len(known), designs)
@@ -69,7 +86,7 @@ def search(
 def _outcomes(
     new: Sequence[int],
     position: int,
-    maker: PartMaker,
+    evaluated: Callable[[NDArray[np.int64]], tuple[pa.Table, NDArray[np.bool_], Tally]],
     progress: Progress,
     folder: RunFolder,
     plan: Plan,
@@ -80,7 +97,7 @@ def _outcomes(
         kept = folder.part_facts(plan, position)["outcomes"]
         assert [index for index, _ in kept] == list(new), "a search of the same sweep asks for the same designs"
         return dict(kept)
-    rows, _, tally = maker.block(np.array(new, np.int64))
+    rows, _, tally = evaluated(np.array(new, np.int64))
     objectives = zip(*(rows[name].to_pylist() for name in exploration.sweep.objectives), strict=True)
     accepted = dict(zip(rows["index"].to_pylist(), map(list, objectives), strict=True))
     outcomes: dict[int, Outcome] = {index: accepted.get(index) for index in new}

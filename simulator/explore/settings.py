@@ -1,8 +1,9 @@
 """What a sweep can vary: every place of a design point, by its dotted path, with what may stand there."""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,9 +14,10 @@ from pydantic.fields import FieldInfo
 
 from densimeter.formats import Accumulator, BlockFormat
 from densimeter.simulator.explore.expressions import Kind
-from densimeter.simulator.schema.design import DesignPoint
+from densimeter.simulator.schema.design import DesignPoint, LayerStorageField
 from densimeter.simulator.schema.document import dotted, expectation, shown
 
+_LAYER = re.compile(rf"storage\.layers\[[^\[\]]+\]\.(?P<operand>{'|'.join(LayerStorageField.model_fields)})")
 _KINDS: Mapping[type, Kind] = {
     bool: "truth",
     int: "number",
@@ -71,8 +73,27 @@ class Setting:
 
 @cache
 def settings() -> Mapping[str, Setting]:
-    """All settings by path: mappings (``dram``) and what is in them (``dram.device``)."""
-    return dict(_settings(DesignPoint, ""))
+    """All settings by path: mappings (``dram``) and what is in them (``dram.device``).
+
+    Paths of layers' formats (``storage.layers[*.down_proj].weight``), of which there are as many as patterns, are found
+    in it too.
+    """
+    return _Settings(_settings(DesignPoint, ""))
+
+
+class _Settings(dict[str, Setting]):
+    def __contains__(self, path: object) -> bool:
+        return super().__contains__(path) or (isinstance(path, str) and _LAYER.fullmatch(path) is not None)
+
+    def __missing__(self, path: str) -> Setting:
+        if (found := _LAYER.fullmatch(path)) is None:
+            raise KeyError(path)
+        return replace(_of_layers()[found["operand"]], path=path)
+
+
+@cache
+def _of_layers() -> Mapping[str, Setting]:
+    return dict(_settings(LayerStorageField, ""))
 
 
 def _settings(model: type[BaseModel], prefix: str) -> list[tuple[str, Setting]]:
@@ -94,7 +115,8 @@ def _adapter(info: FieldInfo) -> TypeAdapter[Any]:
 def _default(info: FieldInfo, nested: bool) -> Any:
     if info.is_required():
         return None
-    return {} if nested else info.get_default()
+    default = info.get_default(call_default_factory=True)
+    return {} if nested and default is not None else default
 
 
 def _type(annotation: Any) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from densimeter.simulator.explore.expressions import Expression, Values
 from densimeter.simulator.explore.numbering import MOST_COMBINATIONS, Codes, Numbering, combinations, ravel
+from densimeter.simulator.explore.paths import get, put, steps
 
 Indices = NDArray[np.int64]
 _CHUNK = 2**18
@@ -101,6 +102,17 @@ class Space:
         return tuple(name for name, column in self.columns.items() if column.is_setting)
 
     @cached_property
+    def judged(self) -> bool:
+        """Whether designs have the section `accuracy`, and results the columns that come with it."""
+        return self.base.get("accuracy") is not None or any(steps(path)[0] == "accuracy" for path in self.settings)
+
+    @cached_property
+    def layered(self) -> bool:
+        """Whether some layers of the model have formats of their own."""
+        varies = any(steps(path)[:2] in {("storage",), ("storage", "layers")} for path in self.settings)
+        return varies or bool(get(self.base, "storage.layers", None))
+
+    @cached_property
     def values(self) -> dict[str, tuple[Any, ...]]:
         """The values of each axis and each varying setting, which its codes count; as written in YAML."""
         return {name: column.values for name, column in self.columns.items()}
@@ -169,23 +181,3 @@ class Space:
 def named(columns: Mapping[str, Column], axes: Codes) -> dict[str, Values]:
     """The labels of columns in each design, for an expression."""
     return {name: column.labels[column.codes(axes)] for name, column in columns.items()}
-
-
-def put(design: dict[str, Any], path: str, value: Any) -> None:
-    """Set what stands at a dotted path."""
-    *outer, last = path.split(".")
-    for step in outer:
-        if not isinstance(design.get(step), dict):
-            design[step] = {}
-        design = design[step]
-    design[last] = value
-
-
-def get(design: Mapping[str, Any], path: str, default: Any) -> Any:
-    """What stands at a dotted path, or the default where nothing does."""
-    found: Any = design
-    for step in path.split("."):
-        if not isinstance(found, Mapping) or step not in found:
-            return default
-        found = found[step]
-    return found

@@ -11,12 +11,18 @@ from densimeter.formats.errors import ConfigError
 from densimeter.hwmodels.accelerator.mixture import Mixture
 from densimeter.hwmodels.dram import Dram, dram
 from densimeter.hwmodels.systolic import Dataflow
+from densimeter.simulator.schema.design_accuracy import AccuracyField
 from densimeter.simulator.schema.fields import FormatField, StrictModel, UnitField
 from densimeter.simulator.workloads.language_models import language_model
 
-Size = Annotated[int, Field(ge=1, strict=True)]
-Positive = Annotated[float, Field(gt=0)]
+# A prefill's products have batch * (context + tokens) rows, at most 2**24 * 2**25 here: with a group of queries for
+# each key still below 2**53, up to which float64 holds every integer; the machine model's arithmetic rests on that.
+Size = Annotated[int, Field(ge=1, le=2**24, strict=True)]
+# Wide enough for any machine, and narrow enough for no figure to become infinite.
+Positive = Annotated[float, Field(ge=1e-12, le=1e12)]
 Share = Annotated[float, Field(gt=0, le=1)]
+# Half of 2**40 KiB are 2**52 bits.
+Kibibytes = Annotated[float, Field(gt=0, le=2**40)]
 
 
 class MixtureField(StrictModel):
@@ -40,11 +46,20 @@ class MixtureField(StrictModel):
         return Mixture(shares, Fraction(str(self.outlier_share)), self.outlier_bits)
 
 
+class LayerStorageField(StrictModel):
+    """Formats of the weight and of the input of some linear layers."""
+
+    weight: FormatField | None = None
+    activation: FormatField | None = None
+
+
 class StorageField(StrictModel):
     """Formats in DRAM and buffers, where they are not those that the units compute in.
 
     weight, activation: default to the unit's. kv: of keys and values alike. query and probability, the operands of
-    attention that are not cached, default to `activation`; `output` is the model's result.
+    attention that are not cached, default to `activation`; `output` is the model's result. layers: what differs in
+    linear layers whose dotted path in the model matches a pattern such as "*.down_proj" or "model.layers.0.*"; the last
+    match wins, format by format.
     """
 
     weight: FormatField | MixtureField | None = None
@@ -55,6 +70,7 @@ class StorageField(StrictModel):
     query: FormatField | None = None
     probability: FormatField | None = None
     output: FormatField | None = None
+    layers: dict[str, LayerStorageField] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _cache_named_once(self) -> "StorageField":
@@ -75,9 +91,9 @@ class ArrayField(StrictModel):
 class BuffersField(StrictModel):
     """Sizes of the three buffers in KiB, both halves of each."""
 
-    activation_kib: Positive = 512
-    weight_kib: Positive = 512
-    sum_kib: Positive = 256
+    activation_kib: Kibibytes = 512
+    weight_kib: Kibibytes = 512
+    sum_kib: Kibibytes = 256
 
 
 class DramField(StrictModel):
@@ -117,7 +133,7 @@ class OverlapField(StrictModel):
 
     transfer: bool = True
     conversion: bool = True
-    conversions_per_cycle: Positive = float("inf")
+    conversions_per_cycle: Annotated[float, Field(ge=1e-12)] = float("inf")
 
 
 class WorkloadField(StrictModel):
@@ -150,7 +166,10 @@ class WorkloadField(StrictModel):
 
 
 class DesignPoint(UnitField):
-    """One machine with one workload. format, activation, lanes and accumulator say what its units compute in."""
+    """One machine with one workload. format, activation, lanes and accumulator say what its units compute in.
+
+    accuracy: on which model and text its numbers are judged; without it, they are not.
+    """
 
     storage: StorageField = StorageField()
     array: ArrayField
@@ -162,3 +181,4 @@ class DesignPoint(UnitField):
     sram_cells: Literal["itrs-hp", "itrs-lop", "itrs-lstp"] = "itrs-lstp"
     vector_lanes: Size | None = None
     workload: WorkloadField
+    accuracy: AccuracyField | None = None

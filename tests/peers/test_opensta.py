@@ -13,10 +13,10 @@ import pytest
 
 import densimeter.formats as F
 from densimeter.rtl.cells.electrical import annotate
-from densimeter.rtl.emit import emit
 from densimeter.rtl.cells.liberty import find_library
 from densimeter.rtl.cells.netlist import mapped_netlist
 from densimeter.rtl.cells.power import leakage_nw
+from densimeter.rtl.emit import emit
 
 pytestmark = pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA is not installed: apt install opensta")
 

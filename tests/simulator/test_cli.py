@@ -44,7 +44,10 @@ def test_a_composed_format_is_shown(densimeter: Densimeter) -> None:
         (["rtl", "emit", "-a", "bfp6", "-l", "0"], "lanes is 0, expected 1 to 256"),
         (["rtl", "emit", "-a", "bfp6", "--part", "array", "--rows", "4"], "--rows and --cols go with --part array"),
         (["rtl", "emit", "-a", "bfp6", "--floats", "bfloat16"], "--floats goes with --part converter"),
-        (["rtl", "emit", "-a", "nf4", "--part", "converter"], "nf4 has no converter: it searches the nearest of 16 levels"),
+        (
+            ["rtl", "emit", "-a", "nf4", "--part", "converter"],
+            "nf4 has no converter: it searches the nearest",
+        ),
         (
             ["rtl", "emit", "-a", "bfp6", "--part", "dequantizer", "--floats", "float33"],
             "target is 'float33', expected",

@@ -36,6 +36,12 @@ def test_a_unit_is_printed(densimeter: Densimeter, tmp_path: Path) -> None:
     assert "lut_per_mac_by_flow, carry" in shown.out
 
 
+def test_a_buffer_of_a_byte_is_refused(densimeter: Densimeter, tmp_path: Path) -> None:
+    refused = densimeter("evaluate", written(tmp_path / "machine.yaml", DESIGN | {"buffers": {"weight_kib": 0.001}}))
+    assert refused.code == 1
+    assert "needs 2 x 8 banks of less than 2048 bytes each" in " ".join(refused.err.split())
+
+
 @pytest.mark.parametrize(
     ("design", "message"),
     [
@@ -45,6 +51,12 @@ def test_a_unit_is_printed(densimeter: Densimeter, tmp_path: Path) -> None:
         ({"format": "bfp6", "accumulatr": "fp32"}, "did you mean 'accumulator'?"),
         (DESIGN | {"workload": {"model": "llama2-7b"}}, "did you mean 'llama-2-7b'?"),
         (DESIGN | {"workload": {"gemms": "none.csv"}}, "there is no file 'none.csv'"),
+        (
+            DESIGN | {"array": {"rows": 2**24 + 1, "cols": 1}},
+            "rows: 16777217: expected less than or equal to 16777216",
+        ),
+        (DESIGN | {"array": {"rows": 10**30, "cols": 1}}, "array.rows: 1000000000000000000000000000000: expected"),
+        (DESIGN | {"buffers": {"weight_kib": float("inf")}}, "buffers.weight_kib: inf: expected less than or equal to"),
         ([1, 2], "machine.yaml:1: (document)"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from densimeter.simulator.commands.check import duration
-from densimeter.simulator.commands.init import examples
+from densimeter.simulator.commands.init import examples, sweeps
 from densimeter.simulator.explore.load import load
 from densimeter.simulator.explore.result_names import result_kinds
 from densimeter.simulator.explore.settings import settings
@@ -42,6 +42,8 @@ def test_init_knows_the_other_examples(densimeter: Densimeter, tmp_path: Path) -
     assert [line.split()[0] for line in listed.out.splitlines()] == list(examples())
     assert densimeter("init", tmp_path / "kv.yaml", "-e", "kv_cache_format").code == 0
     assert (tmp_path / "kv.yaml").read_text() == (CONFIGS / "kv_cache_format.yaml").read_text()
+    study = densimeter("init", tmp_path / "study.yaml", "-e", "studies/nearly_lossless")
+    assert study.out.endswith(f"next: densimeter accuracy {tmp_path / 'study.yaml'}\n")
     outcome = densimeter("init", tmp_path / "x.yaml", "-e", "kv_cache")
     assert outcome.code == 2
     assert "did you mean 'kv_cache_format'?" in outcome.err
@@ -58,8 +60,8 @@ def test_check_shows_axes_designs_and_time(densimeter: Densimeter) -> None:
     outcome = densimeter("check", CONFIGS / "kv_cache_format.yaml")
     assert outcome.code == 0
     assert "storage.kv" in outcome.out
-    assert f"{4 * 3 * 3} designs, {4 * 3 * 3} of them meet the constraints on settings" in outcome.out
-    assert "grid takes 36: about" in outcome.out
+    assert f"{4 * 3 * 9} designs, {4 * 3 * 9} of them meet the constraints on settings" in outcome.out
+    assert "grid takes 108: about" in outcome.out
 
 
 def test_check_infers_from_a_sample_what_is_too_much_to_count(densimeter: Densimeter, tmp_path: Path) -> None:
@@ -103,7 +105,9 @@ def test_the_schema_knows_every_key_setting_and_result(densimeter: Densimeter) -
     assert not schema["additionalProperties"]
     assert schema["$defs"]["AxisField"]["properties"].keys() == AxisField.model_fields.keys()
     assert schema["properties"]["axes"]["properties"].keys() == settings().keys()
-    assert set(schema["properties"]["objectives"]["propertyNames"]["enum"]) == result_kinds().keys() - {"feasible"}
+    assert set(schema["properties"]["objectives"]["propertyNames"]["enum"]) == (
+        result_kinds(judged=True).keys() - {"feasible"}
+    )
     assert "hbm2e" in schema["$defs"]["DramField"]["properties"]["device"]["anyOf"][0]["enum"]
     assert _references(schema) <= {f"#/$defs/{name}" for name in schema["$defs"]}
 
@@ -117,7 +121,7 @@ def _references(value: object) -> set[str]:
     return own.union(*map(_references, value.values()))
 
 
-@pytest.mark.parametrize("name", list(examples()))
+@pytest.mark.parametrize("name", list(sweeps()))
 def test_every_example_is_commented_and_builds_nearly_all_of_its_designs(name: str, densimeter: Densimeter) -> None:
     path = CONFIGS / f"{name}.yaml"
     assert path.read_text().startswith("# ")

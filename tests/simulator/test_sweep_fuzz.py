@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from densimeter.formats import ConfigError
-from densimeter.simulator.commands.init import examples
+from densimeter.simulator.commands.init import sweeps as shipped
 from densimeter.simulator.explore.load import explore, load
 from densimeter.simulator.explore.settings import settings as known_settings
 from densimeter.simulator.schema.document import parse
 
 PLACE = re.compile(r"fuzz\.yaml:[1-9]\d*: ")
-EXAMPLES = list(examples().values())
+EXAMPLES = list(shipped().values())
 relaxed = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -21,7 +21,8 @@ class ModelConfig:
     multiplies two expansions (gate and up). positions: those of a learned embedding, which has `unused_positions` rows
     besides; 0 for rotary ones. token_types: rows of a segment embedding. window: keys that a query sees at most.
     causal: whether tokens follow each other, with a KV cache and an lm_head; an encoder has neither. tied: the lm_head
-    is the token embedding.
+    is the token embedding. modules: the name of each linear layer with its dotted path in the checkpoint, where {layer}
+    stands for a number.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelConfig:
     experts: int = 0
     experts_per_token: int = 0
     window: int | None = None
+    modules: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for smallest, fields in ((1, _SIZES), (0, _COUNTS)):

@@ -39,6 +39,14 @@ def language_model(name_or_path: str | Path) -> ModelConfig:
     )
 
 
+def config_path(name_or_path: str | Path) -> Path | None:
+    """The config.json that `language_model` reads; None for a model of the list."""
+    if str(name_or_path) in {*named_models(), *_by_id()}:
+        return None
+    path = Path(name_or_path)
+    return path / "config.json" if path.is_dir() else path
+
+
 def model_names() -> list[str]:
     """The names of the list, in its order."""
     return list(named_models())

@@ -70,8 +70,9 @@ def read_config(values: Mapping[str, Any], *, name: str, source: str) -> ModelCo
         elif key in values and field in null:
             shape[field] = null[field]
     shape["activation"] = _activation(shape["activation"], architecture, source)
+    modules = tuple(architecture["modules"].items())
     try:
-        return ModelConfig(name=name, source=source, **shape)
+        return ModelConfig(name=name, source=source, modules=modules, **shape)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
 

@@ -57,6 +57,12 @@ def parameters(config: ModelConfig) -> tuple[Parameter, ...]:
     return (*_embeddings(config), *_stored_linears(config), *_norms(config))
 
 
+def module_paths(config: ModelConfig, linear: str) -> tuple[str, ...]:
+    """Dotted paths of the linear layers of that name in the checkpoint: one each layer of the stack, or one in all."""
+    path = dict(config.modules)[linear]
+    return tuple(path.format(layer=i) for i in range(config.layers)) if "{layer}" in path else (path,)
+
+
 @lru_cache(maxsize=64)
 def parameter_count(config: ModelConfig) -> int:
     return sum(parameter.values for parameter in parameters(config))

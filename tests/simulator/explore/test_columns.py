@@ -28,6 +28,8 @@ EVERYTHING: dict[str, list[Any]] = {
     "storage.query": [None, "bfp8"],
     "storage.probability": [None, "bfp8"],
     "storage.output": [None, "bfloat16"],
+    "storage.layers[*.q_proj].weight": [None, "bfp4"],
+    "storage.layers[*.layers.1.*].activation": [None, None, "bfp8"],
     "array.rows": [8, 31, 64],
     "array.cols": [16, 100],
     "array.dataflow": ["weight_stationary", "output_stationary", "input_stationary"],
@@ -107,7 +109,8 @@ def test_no_designs_at_all() -> None:
 
 def test_every_key_of_a_design_has_a_section_and_every_section_was_varied() -> None:
     assert sorted(key for keys in SECTIONS.values() for key in keys) == sorted(DesignPoint.model_fields)
-    assert {path.split(".")[0] for path in EVERYTHING} == set(DesignPoint.model_fields)
+    # What the section `accuracy` does is under test in test_judging.py.
+    assert {path.split(".")[0] for path in EVERYTHING} == DesignPoint.model_fields.keys() - {"accuracy"}
 
 
 @pytest.mark.parametrize("row", [MACHINE, PARTS])
@@ -118,3 +121,13 @@ def test_pieces_hold_every_field_once(row: np.dtype[np.void]) -> None:
     assert sorted([*held, *(["dram_bits_per_cycle"] if row is MACHINE else [])]) == sorted(
         [*(row.names or ()), *shared[len(set(shared)) :]]
     )
+
+
+def test_a_section_may_have_more_settings_than_an_integer_holds() -> None:
+    """Thirty-two axes of three values, two bits each: more than 63 bits together."""
+    axes = {f"storage.layers[model.layers.{i}.*].weight": ["bfp4", "bfp6", "bfp8"] for i in range(32)}
+    space = space_of(axes)
+    indices = space.draw(20, np.random.default_rng(0))
+    found = Evaluator(space).evaluate(space.codes(indices), len(indices))
+    bits = [evaluate(space.design(index))["bits_per_weight"] for index in indices[:3].tolist()]
+    assert found.columns["bits_per_weight"][:3].tolist() == bits

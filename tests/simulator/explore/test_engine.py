@@ -86,6 +86,33 @@ def test_front_has_all_rows_that_no_row_dominates(whole: Run) -> None:
     assert 0 < len(expected) < len(rows)
 
 
+def test_scenarios_have_a_front_each(small_parts: int, whole: Run, tmp_path: Path) -> None:
+    """What is given is not chosen: a batch of 4 gives more tokens a second than one of 1, yet does not rule it out."""
+    for keep in ("all", "front"):
+        sweep = {**SWEEP, "scenarios": ["workload.batch"], "output": {"keep": keep}}
+        made = run(explore(sweep), tmp_path / keep)
+        front = made.front.to_pylist()
+        expected = []
+        for batch in (1, 4):
+            alone = run(
+                explore({**SWEEP, "axes": {**SWEEP["axes"], "workload.batch": [batch]}}), tmp_path / f"{keep}{batch}"
+            )
+            expected += [tuple(row[name] for name in SWEEP["objectives"]) for row in alone.front.to_pylist()]
+        assert sorted(tuple(row[name] for name in SWEEP["objectives"]) for row in front) == sorted(expected)
+        assert {row["workload.batch"] for row in front} == {1, 4}
+        assert {row["workload.batch"] for row in whole.front.to_pylist()} == {4}
+        assert made.facts["scenarios"] == ["workload.batch"]
+
+
+def test_designs_that_come_to_the_same_all_stay_and_are_counted(small_parts: int, tmp_path: Path) -> None:
+    """With conversions overlapped and nothing to convert, their rate changes nothing."""
+    axes = {"array.rows": [8, 16], "overlap.conversions_per_cycle": [64, 128, 256]}
+    sweep = {**SWEEP, "axes": axes, "constraints": [], "objectives": {"area_mm2": "min"}}
+    made = run(explore(sweep), tmp_path / "run")
+    assert [row["array.rows"] for row in made.front.to_pylist()] == [8, 8, 8]
+    assert (made.facts["counts"]["front"], made.facts["counts"]["outcomes"]) == (3, 1)
+
+
 def test_run_json_says_what_rows_mean(exploration: Exploration, whole: Run) -> None:
     assert whole.is_done
     assert whole.facts["axes"]["array.rows"] == [4, 8, 16, 32, 64]

@@ -49,6 +49,17 @@ MISTAKES = [
     ("grid", "grid, designs: 0", "search.designs: 0: expected greater than or equal to 1"),
     ("grid}", "grid}\noutput: {keep: most}", "output.keep: 'most': expected all, front, or a number of rows"),
     ("{tokens_per_s: max}", "{}", "objectives: {}: expected at least 1 item"),
+    (
+        "max}",
+        "max}\nscenarios: [array.row]",
+        "scenarios[0]: 'array.row': nothing that varies; did you mean 'array.rows'?",
+    ),
+    ("max}", "max}\nscenarios: [lanes]", "my.yaml:14: scenarios[0]: 'lanes': nothing that varies; expected an axis"),
+    (
+        "max}\nsearch: {method: grid}",
+        "max}\nscenarios: [array.rows]\nsearch: {method: tpe, designs: 4}",
+        "scenarios: beside tpe, which looks for one front; expected them with grid or random",
+    ),
     ("tokens_per_s: max", "tokens_per_s: most", "my.yaml:13: objectives.tokens_per_s: 'most': expected 'min' or 'max'"),
     (
         "tokens_per_s: max",
