@@ -11,29 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from densimeter.reports.explore_tables import layer_tables, main_columns
-from densimeter.reports.quantities import Quantity, quantity
+from densimeter.reports.explore_tables import density_table, layer_tables, main_columns
+from densimeter.reports.quantities import quantity
 from densimeter.reports.rendering import render
 from densimeter.reports.run_folder import Run
 from densimeter.reports.scatter import template
-from densimeter.reports.table import Cell, Heading, Table, figure, word
 from densimeter.reports.theme import CATEGORIES_DARK, CATEGORIES_LIGHT, DARK, LIGHT
-
-_DENSITY_COLUMNS = {
-    "format": "format",
-    "unit": "unit",
-    "accumulator": "accumulator",
-    "bits_per_value": "bits per value",
-    "memory_density": "memory density, × float32",  # noqa: RUF001
-    "lut_per_mac": "LUT per MAC",
-    "arithmetic_density_lut": "LUT density, × float32",  # noqa: RUF001
-    "area_um2_per_mac": "cell area per MAC, µm²",
-    "arithmetic_density_area": "area density, × float32",  # noqa: RUF001
-    "qsnr_weights_db": "QSNR of weights, dB",
-}
-
-
-_WORDS = ("format", "unit", "accumulator")
 
 
 def explore_page(run: Run) -> str:
@@ -45,7 +28,7 @@ def explore_page(run: Run) -> str:
         scenarios=[quantity(name).title for name in run.scenarios],
         counts=_counts(run),
         layers=layer_tables(run),
-        density=_density(run),
+        density=density_table(run),
         facts=json.dumps(run.facts, indent=2, ensure_ascii=False),
         data=_data(run),
     )
@@ -55,22 +38,6 @@ def _counts(run: Run) -> list[tuple[str, str]]:
     """How far the run got; its front is counted on the page itself."""
     counts = {name: value for name, value in run.facts["counts"].items() if name not in ("front", "outcomes")}
     return [(name, f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")) for name, value in counts.items()]
-
-
-def _density(run: Run) -> Table | None:
-    """The main columns of the density table."""
-    if not run.density:
-        return None
-    keys = [key for key in _DENSITY_COLUMNS if key in run.density[0]]
-    headings = tuple(Heading(key, _DENSITY_COLUMNS[key], right=key not in _WORDS) for key in keys)
-    rows = tuple(tuple(_density_cell(key, row[key]) for key in keys) for row in run.density)
-    return Table("density", "Density of number formats", headings, rows)
-
-
-def _density_cell(key: str, written: str) -> Cell:
-    return (
-        word(written) if key in _WORDS else figure(float(written) if written else None, Quantity(key, prefixed=False))
-    )
 
 
 def _data(run: Run) -> dict[str, Any]:

@@ -4,11 +4,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from densimeter.reports.machine import layers
-from densimeter.reports.quantities import AREA, ENERGY, component, quantity
+from densimeter.reports.quantities import AREA, ENERGY, Quantity, component, quantity
 from densimeter.reports.run_folder import Run
-from densimeter.reports.table import Cell, Heading, Table, count, figure
+from densimeter.reports.table import Cell, Heading, Table, count, figure, word
 
 _SHOWN = ("tokens_per_s", "energy_per_token_j", "area_mm2", "power_w", "achieved_tops", "utilisation", "dram_bytes")
+
+_DENSITY_COLUMNS = {
+    "format": "format",
+    "unit": "unit",
+    "accumulator": "accumulator",
+    "bits_per_value": "bits per value",
+    "memory_density": "memory density, × float32",  # noqa: RUF001
+    "lut_per_mac": "LUT per MAC",
+    "arithmetic_density_lut": "LUT density, × float32",  # noqa: RUF001
+    "area_um2_per_mac": "cell area per MAC, µm²",
+    "arithmetic_density_area": "area density, × float32",  # noqa: RUF001
+    "qsnr_weights_db": "QSNR of weights, dB",
+}
+_WORDS = ("format", "unit", "accumulator")
 
 
 def main_columns(run: Run) -> list[str]:
@@ -55,12 +69,30 @@ def layer_tables(run: Run) -> dict[int, Table]:
     return {index: layers(row, f"Layers of design {index}") for index, row in run.details.items()}
 
 
+def density_table(run: Run) -> Table | None:
+    """The units of its designs beside float32; None where the run has no such table."""
+    if not run.density:
+        return None
+    keys = [key for key in _DENSITY_COLUMNS if key in run.density[0]]
+    headings = tuple(Heading(key, _DENSITY_COLUMNS[key], right=key not in _WORDS) for key in keys)
+    rows = tuple(tuple(_density_cell(key, row[key]) for key in keys) for row in run.density)
+    return Table("density", "Density of number formats", headings, rows)
+
+
+def _density_cell(key: str, written: str) -> Cell:
+    return (
+        word(written) if key in _WORDS else figure(float(written) if written else None, Quantity(key, prefixed=False))
+    )
+
+
 def tables(run: Run) -> list[Table]:
     """All of them, each with a name of its own; the layers of all designs in one."""
     of_designs = layer_tables(run)
     rows = tuple((count(index), *row) for index, table in of_designs.items() for row in table.rows)
     headings = (Heading("index", "design"), *next((table.headings for table in of_designs.values()), ()))
-    return [front_table(run), *breakdown_tables(run), Table("layers", "Layers by design", headings, rows)]
+    found = [front_table(run), *breakdown_tables(run), Table("layers", "Layers by design", headings, rows)]
+    density = density_table(run)
+    return found if density is None else [*found, density]
 
 
 def _plain(value: Any) -> Cell:

@@ -5,22 +5,16 @@ What a recipe needs besides is said in words elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from math import gcd
 from typing import Any
 
-from densimeter.formats import BlockFormat, Datapath, IntElement, default_lanes, derive, get
+from densimeter.formats import BlockFormat, Datapath, IntElement, default_lanes, derive
 from densimeter.formats.errors import FormatError, ModelRangeError
 from densimeter.hwmodels.characterization.known_names import known_operand
 from densimeter.hwmodels.figure import Figure
-from densimeter.hwmodels.mac import UnitCost, jobs, unit_cost
+from densimeter.hwmodels.headline import FLOW, LIBRARY, float32_mac, headline_cost
 from densimeter.kernels.operand_formats import LayerFormats, Recipe
-from densimeter.rtl.cells.liberty import find_library
-from densimeter.rtl.synthesize import Flow
 
-LIBRARY = "nangate45"
-FLOW: Flow = "carry"
-"""Both are those of the density table's headline."""
 _LANES = 16
 """Of a dot product in the density table."""
 _FLOAT32_BITS = 32
@@ -46,10 +40,10 @@ def row_costs(plan: Recipe, weights: Mapping[str, int], bits: Mapping[str, float
     for path, count in weights.items():
         shares[layers[path]] = shares.get(layers[path], 0) + count
     try:
-        costs = {unit: (_cost(unit), count) for unit, count in _units(shares).items()}
+        costs = {unit: (headline_cost(unit), count) for unit, count in _units(shares).items()}
     except (FormatError, ModelRangeError) as error:
         return found | {"unit": None, "no_unit": str(error)}
-    baseline = _cost(_baseline())
+    baseline = headline_cost(float32_mac())
     return found | {
         "unit": "; ".join(map(_described, costs)),
         **_density("area", [(one.area_um2[LIBRARY], one.lanes, n) for one, n in costs.values()], baseline.area_um2),
@@ -85,7 +79,7 @@ def _unit(formats: LayerFormats) -> Datapath:
     Raises FormatError where its formats make none.
     """
     if formats.weight is None and formats.activation is None:
-        return _baseline()
+        return float32_mac()
     if formats.activation is None:
         raise FormatError("only weights have a format: they are dequantised and multiplied in floating point")
     if formats.weight is None:
@@ -98,20 +92,6 @@ def _unit(formats: LayerFormats) -> Datapath:
     if integers:
         return derive(activation, weight, _LANES, "int32")
     return derive(activation, weight, gcd(lanes, _LANES), "fp32")
-
-
-def _baseline() -> Datapath:
-    """The float32 MAC that every density of the project is relative to."""
-    fmt = get("float32_ftz")
-    return derive(fmt, fmt, 1, "fp32_ftz")
-
-
-@cache
-def _cost(unit: Datapath) -> UnitCost:
-    """From records, else from the fitted model; nothing is synthesised."""
-    planned = list(jobs(unit, (FLOW,), (find_library(LIBRARY),)))
-    records = {job: job.on_record() for job in planned}
-    return unit_cost(unit.lanes, records.values(), [job for job, record in records.items() if record is None])
 
 
 def _described(unit: Datapath) -> str:

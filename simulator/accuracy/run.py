@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densimeter.formats.errors import ConfigError, FormatError
+from densimeter.hwmodels.headline import FLOW, LIBRARY
 from densimeter.simulator.accuracy.bench import Bench, Row, Track
-from densimeter.simulator.accuracy.costs import FLOW, LIBRARY
 from densimeter.simulator.schema.accuracy import AccuracyConfig
 from densimeter.simulator.schema.document import Document, KeyPath
 

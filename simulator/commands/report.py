@@ -26,6 +26,7 @@ def report(
     from densimeter.reports.explore_tables import tables
     from densimeter.reports.run_folder import read_run
     from densimeter.reports.table import to_csv, to_latex, to_markdown
+    from densimeter.simulator.explore.densities import add_densities
     from densimeter.simulator.explore.details import add_details, chosen_designs
 
     page_path = folder / "report.html" if output is None else output
@@ -33,7 +34,9 @@ def report(
         raise ConfigError(f"-o is {page_path}, expected a name ending in .html")
     beside = page_path.with_suffix("")
     with errors.status("evaluating layers"):
-        add_details(folder, chosen_designs(folder, layers))
+        chosen = chosen_designs(folder, layers)
+        add_details(folder, chosen)
+        add_densities(folder, chosen)
     run = read_run(folder)
     page = explore_page(run)
     write_text(page_path, page)

@@ -104,7 +104,7 @@ def test_hostile_names_stay_text(rows: list[dict[str, Any]], tmp_path: Path, run
 
 def test_tables_hold_every_design_of_the_front(run: Run, rows: list[dict[str, Any]]) -> None:
     made = {table.name: table for table in tables(run)}
-    assert list(made) == ["front", "areas", "energies", "layers"]
+    assert list(made) == ["front", "areas", "energies", "layers", "density"]
     best = front(rows)
     lines = list(csv.DictReader(io.StringIO(to_csv(made["front"]))))
     assert [int(line["index"]) for line in lines] == [row["index"] for row in best]

@@ -24,8 +24,16 @@ def test_page_tables_and_layers_are_written(densimeter: Densimeter, tmp_path: Pa
     shown = densimeter("report", folder, "--layers", "3", "--no-figures")
     assert shown.code == 0, shown.err
     assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    names = {f"{table}.{kind}" for table in ("front", "areas", "energies", "layers") for kind in ("csv", "md", "tex")}
+    names = {
+        f"{table}.{kind}"
+        for table in ("front", "areas", "energies", "layers", "density")
+        for kind in ("csv", "md", "tex")
+    }
     assert {path.name for path in (folder / "report").iterdir()} == names
+    with (folder / "density.csv").open(encoding="utf-8") as file:
+        densities = list(csv.DictReader(file))
+    assert {line["format"] for line in densities} <= {"bfp4", "bfp6", "bfp8", "mxfp4"}
+    assert all(float(line["arithmetic_density_area"]) > 1 for line in densities)
     details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
     signs = {name: 1 if way == "min" else -1 for name, way in OBJECTIVES.items()}
     by_objective = [min((sign * row[name], row["index"]) for row in front(rows))[1] for name, sign in signs.items()]

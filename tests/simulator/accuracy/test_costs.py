@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 import densimeter.formats as F
+from densimeter.hwmodels.headline import float32_mac, headline_cost
 from densimeter.kernels.operand_formats import LayerFormats, Recipe
-from densimeter.simulator.accuracy.costs import _baseline, _cost, row_costs
+from densimeter.simulator.accuracy.costs import row_costs
 
 WEIGHTS = {"a": 100, "b": 300}
 
@@ -19,12 +20,12 @@ def formats(weight: str | None, activation: str | None, **others: Any) -> LayerF
 def area(weight: str, activation: str, lanes: int, accumulator: str = "fp32") -> float:
     """A product's, in um2."""
     unit = F.derive(F.get(activation), F.get(weight), lanes, accumulator)
-    return _cost(unit).area_um2_per_mac("nangate45")
+    return headline_cost(unit).area_um2_per_mac("nangate45")
 
 
 def test_a_row_has_the_density_of_its_unit_in_the_density_table() -> None:
     found = row_costs(Recipe(formats("bfp6", "bfp6")), WEIGHTS, {"a": 6.5, "b": 6.5})
-    float32 = _cost(_baseline()).area_um2_per_mac("nangate45")
+    float32 = headline_cost(float32_mac()).area_um2_per_mac("nangate45")
     assert found["unit"] == "bfp6, 16 lanes, fp32"
     assert found["arithmetic_density_area"] == pytest.approx(float32 / area("bfp6", "bfp6", 16))
     assert found["arithmetic_density_area_relative_band"] == 0
@@ -38,7 +39,7 @@ def test_a_mixture_is_a_mean_over_products() -> None:
     plan = Recipe(formats("mxfp4", "mxfp4"), (("b", bfp8),))
     found = row_costs(plan, WEIGHTS, {"a": 4.25, "b": 8.5})
     mean = (100 * area("mxfp4", "mxfp4", 16) + 300 * area("bfp8", "bfp8", 16)) / 400
-    float32 = _cost(_baseline()).area_um2_per_mac("nangate45")
+    float32 = headline_cost(float32_mac()).area_um2_per_mac("nangate45")
     assert found["arithmetic_density_area"] == pytest.approx(float32 / mean)
     assert found["memory_density"] == 64 / ((100 * 2 * 4.25 + 300 * 2 * 8.5) / 400)
 
@@ -79,4 +80,4 @@ def test_what_was_never_synthesised_is_an_estimate_with_its_band() -> None:
     found = row_costs(Recipe(formats("mxfp4", "int8_token")), WEIGHTS, {})
     unit = F.derive(F.get("int8"), F.get("mxfp4"), 16, "fp32")
     assert found["cost_source"] == "model"
-    assert found["arithmetic_density_area_relative_band"] == _cost(unit).area_um2["nangate45"].relative_band
+    assert found["arithmetic_density_area_relative_band"] == headline_cost(unit).area_um2["nangate45"].relative_band
