@@ -35,8 +35,8 @@ def test_front_of_an_example(name: str, golden: Golden, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", JUDGED)
 def test_front_of_an_example_that_a_model_judges(name: str, golden: Golden, tmp_path: Path) -> None:
     """To three digits: sums of float32 depend on the processor, and roundings behind them on the sums."""
-    command = [Path(sys.executable).with_name("densimeter"), "run", CONFIGS / f"{name}.yaml", "-o", tmp_path / "run"]
-    subprocess.run(command, check=True, capture_output=True)
+    densimeter, example = Path(sys.executable).with_name("densimeter"), CONFIGS / f"{name}.yaml"
+    subprocess.run([densimeter, "run", example, "-o", tmp_path / "run"], check=True, capture_output=True)
     facts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     rows = pq.read_table(tmp_path / "run" / "front.parquet").to_pylist()
     shown = [*facts["axes"], *facts["objectives"]]
