@@ -24,7 +24,7 @@ from densimeter.simulator.recipes.treatment import Calibration, InputStatistics
 if TYPE_CHECKING:
     import torch
 
-    from densimeter.kernels.torch import Builder, LayerFormats, Observe
+    from densimeter.kernels.torch import Builder
 
 _VALUE_BITS, _POINTER_BITS = 16, 32
 _SHORT_INDEX = 1 << 16
@@ -51,20 +51,12 @@ class EasyQuant:
 
     def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Layers that hold outliers apart and the other weights under fitted scales."""
-        from densimeter.kernels.torch import QuantizedLinear
-        from densimeter.simulator.recipes.stored_linear import StoredLinear
+        from densimeter.simulator.recipes.stored_linear import Stored, stored_layers
 
-        def build(
-            linear: "torch.nn.Linear", formats: "LayerFormats", path: str, seed: int, observe: "Observe | None"
-        ) -> "torch.nn.Module":
-            if formats.weight is None:
-                return QuantizedLinear.from_linear(linear, formats, path, seed, observe)
-            weight = linear.weight.detach().cpu().float().numpy()
-            held, bits = self.hold(weight, formats.weight)
-            form = f"{formats.weight.name} and outliers"
-            return StoredLinear(linear, held, bits, formats, form=form, path=path, seed=seed, observe=observe)
+        def hold(weight: NDArray[np.float32], fmt: BlockFormat, path: str) -> Stored:
+            return Stored(*self.hold(weight, fmt), f"{fmt.name} and outliers")
 
-        return build
+        return stored_layers(hold)
 
     def hold(self, weight: NDArray[np.float32], fmt: BlockFormat) -> tuple[NDArray[np.float32], Fraction]:
         """What is held of a weight [outputs, inputs], and bits a weight, outliers with their positions included."""

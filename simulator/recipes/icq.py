@@ -23,7 +23,7 @@ from densimeter.simulator.recipes.treatment import Calibration, InputStatistics
 if TYPE_CHECKING:
     import torch
 
-    from densimeter.kernels.torch import Builder, LayerFormats, Observe
+    from densimeter.kernels.torch import Builder
 
 _SHIFT = DoubleScale(CodebookElement(levels("dynamic8")), block=256, centred=False)
 _SHIFT_FACTOR_BITS = 16
@@ -53,20 +53,13 @@ class InformationCalibration:
 
     def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Layers with shifted weights; a layer without a weight format stays as it is."""
-        from densimeter.kernels.torch import QuantizedLinear
-        from densimeter.simulator.recipes.stored_linear import StoredLinear
+        from densimeter.simulator.recipes.stored_linear import Stored, stored_layers
 
-        def build(
-            linear: "torch.nn.Linear", formats: "LayerFormats", path: str, seed: int, observe: "Observe | None"
-        ) -> "torch.nn.Module":
-            if formats.weight is None:
-                return QuantizedLinear.from_linear(linear, formats, path, seed, observe)
-            weight = linear.weight.detach().cpu().float().numpy()
-            stored = calibrate(weight, formats.weight, self.candidates, self.reach)
-            bits, form = stored_bits(formats.weight), f"{formats.weight.name} shifted"
-            return StoredLinear(linear, stored.held, bits, formats, form=form, path=path, seed=seed, observe=observe)
+        def hold(weight: NDArray[np.float32], fmt: BlockFormat, path: str) -> Stored:
+            held = calibrate(weight, fmt, self.candidates, self.reach).held
+            return Stored(held, stored_bits(fmt), f"{fmt.name} shifted")
 
-        return build
+        return stored_layers(hold)
 
 
 class Shifted(NamedTuple):

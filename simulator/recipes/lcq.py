@@ -20,7 +20,7 @@ from densimeter.simulator.recipes.treatment import Calibration, InputStatistics
 if TYPE_CHECKING:
     import torch
 
-    from densimeter.kernels.torch import Builder, LayerFormats, Observe
+    from densimeter.kernels.torch import Builder
 
 _SHAPE_BITS, _FACTOR_BITS = 16, 32
 
@@ -48,26 +48,15 @@ class LowRankCodebooks:
 
     def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Layers with weights from codebooks; where calibration never came by, every input counts the same."""
-        from densimeter.kernels.torch import QuantizedLinear
-        from densimeter.simulator.recipes.stored_linear import StoredLinear
+        from densimeter.simulator.recipes.stored_linear import Stored, stored_layers
 
         assert statistics is not None
 
-        def build(
-            linear: "torch.nn.Linear", formats: "LayerFormats", path: str, seed: int, observe: "Observe | None"
-        ) -> "torch.nn.Module":
-            if formats.weight is None:
-                return QuantizedLinear.from_linear(linear, formats, path, seed, observe)
-            weight = linear.weight.detach().cpu().float().numpy()
-            moments = statistics.moments.get(path)
-            hessian = np.ones(weight.shape[1], np.float32) if moments is None else np.diag(moments)
-            found = self.learn(weight, hessian, formats.weight)
-            form = f"{formats.weight.element.bits}-bit codebooks of rank {self.rank}"
-            return StoredLinear(
-                linear, found.held, found.bits_per_weight, formats, form=form, path=path, seed=seed, observe=observe
-            )
+        def hold(weight: NDArray[np.float32], fmt: BlockFormat, path: str) -> Stored:
+            found = self.learn(weight, statistics.power(path, weight.shape[1]), fmt)
+            return Stored(found.held, found.bits_per_weight, f"{fmt.element.bits}-bit codebooks of rank {self.rank}")
 
-        return build
+        return stored_layers(hold)
 
     def learn(self, weight: NDArray[np.float32], hessian: NDArray[np.float32], fmt: BlockFormat) -> "Learned":
         """Codebooks for a weight ``[outputs, inputs]``. hessian: the diagonal of E[x x^T], ``[inputs]``.

@@ -1,17 +1,20 @@
 """A linear layer whose weight a recipe holds in a form that no single format declares; for several recipes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import densimeter.formats as formats_of
+from densimeter.formats.block import BlockFormat
 from densimeter.formats.errors import ConfigError
 from densimeter.kernels.operand_formats import Operand
 from densimeter.kernels.tensor import quantize
-from densimeter.kernels.torch import LayerFormats, Observe, QuantizedLinear
+from densimeter.kernels.torch import Builder, LayerFormats, Observe, QuantizedLinear
 
 
 class StoredLinear(torch.nn.Module):  # type: ignore[misc]
@@ -43,6 +46,28 @@ class StoredLinear(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.linear(x)
+
+
+class Stored(NamedTuple):
+    """The numbers that a weight is held as, [outputs, inputs], the bits of one on average, and the form's name."""
+
+    held: NDArray[np.float32]
+    bits_per_weight: Fraction
+    form: str
+
+
+def stored_layers(hold: Callable[[NDArray[np.float32], BlockFormat, str], Stored]) -> Builder:
+    """Layers whose weights are what `hold` makes of weight, format and path; without a format they stay as they are."""
+
+    def build(
+        linear: torch.nn.Linear, formats: LayerFormats, path: str, seed: int, observe: Observe | None
+    ) -> torch.nn.Module:
+        if formats.weight is None:
+            return QuantizedLinear.from_linear(linear, formats, path, seed, observe)
+        held, bits, form = hold(linear.weight.detach().cpu().float().numpy(), formats.weight, path)
+        return StoredLinear(linear, held, bits, formats, form=form, path=path, seed=seed, observe=observe)
+
+    return build
 
 
 def refuse_accumulator(formats: LayerFormats, form: str) -> None:

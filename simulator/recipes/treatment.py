@@ -29,6 +29,11 @@ class InputStatistics:
     sharing: Mapping[str, tuple[str, ...]]
     moments: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
+    def power(self, path: str, inputs: int) -> NDArray[np.float32]:
+        """The mean of x_j^2, float32 [inputs]; ones for a layer that calibration never came by."""
+        known = self.moments.get(path)
+        return np.ones(inputs, np.float32) if known is None else np.diag(known)
+
 
 class Treatment(Protocol):
     """What a recipe does to the linear layers of a model before their operands meet the formats."""
