@@ -10,6 +10,7 @@ from densimeter.reports.table import Cell, Heading, Table, count, figure, word
 
 _SHOWN = ("tokens_per_s", "energy_per_token_j", "area_mm2", "power_w", "achieved_tops", "utilisation", "dram_bytes")
 
+_MOST_AXES = 12
 _DENSITY_COLUMNS = {
     "format": "format",
     "unit": "unit",
@@ -26,15 +27,22 @@ _WORDS = ("format", "unit", "accumulator")
 
 
 def main_columns(run: Run) -> list[str]:
-    """What tells designs apart, what they were chosen by, and a few figures more."""
-    varying = [axis for axis in run.axes if len(run.rows[axis].unique()) > 1]
+    """What tells designs apart, of many axes the first, what they were chosen by, and a few figures more."""
+    return _columns(run, _varying(run)[:_MOST_AXES])
+
+
+def _varying(run: Run) -> list[str]:
+    return [axis for axis in run.axes if len(run.rows[axis].unique()) > 1]
+
+
+def _columns(run: Run, axes: list[str]) -> list[str]:
     figures = [name for name in _SHOWN if name in run.rows.column_names]
-    return list(dict.fromkeys([*varying, *run.objectives, *figures]))
+    return list(dict.fromkeys([*axes, *run.objectives, *figures]))
 
 
 def front_table(run: Run) -> Table:
-    """The Pareto front, a line a design."""
-    names = ["index", *main_columns(run)]
+    """The Pareto front, a line a design, with all that varies."""
+    names = ["index", *_columns(run, _varying(run))]
     axes = {*run.axes, "index"}
     headings = tuple(
         Heading(name, "design" if name == "index" else quantity(name).title, right=name not in run.axes)

@@ -1,10 +1,13 @@
 """`densimeter check SWEEP.yaml`: what is wrong with a sweep, or how many designs it means and how long they take."""
 
 from dataclasses import asdict
+from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from densimeter.simulator.commands.output import JsonOption, console, errors, plain_table, print_json
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from densimeter.simulator.explore.estimate import Estimate
     from densimeter.simulator.explore.load import Exploration
 
+_MOST_READ = 10**15
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -35,13 +39,14 @@ def check(
 
 def _print(exploration: "Exploration", found: "Estimate") -> None:
     sweep, space = exploration.sweep, exploration.space
-    table = plain_table(sweep.name, "axis", ">values", "from", "to")
-    for axis in space.axes:
-        labels = space.labels[axis]
-        table.add_row(axis, f"{len(labels)}", _text(labels[0]), _text(labels[-1]))
+    table = plain_table(escape(sweep.name), "axis", ">values", "from", "to")
+    for labels, alike in groupby(space.axes, lambda axis: space.labels[axis].tolist()):
+        first, *others = alike
+        more = f" and {len(others)} more like it" if others else ""
+        table.add_row(escape(first) + more, f"{len(labels)}", escape(_text(labels[0])), escape(_text(labels[-1])))
     console.print(table)
     about = "" if found.exact else "about "
-    lines = [f"{space.size:,} designs, {about}{found.allowed:,} of them meet the constraints on settings"]
+    lines = [f"{_count(space.size)} designs, {about}{_count(found.allowed)} of them meet the constraints on settings"]
     if found.allowed and found.built < 1:
         lines.append(f"{found.built:.0%} of these can be built; of the others, the first by kind:")
         lines += [f"  {kind}: {reason}" for kind, reason in found.refusals.items()]
@@ -60,6 +65,11 @@ def duration(seconds: float) -> str:
     if seconds < _HOUR:
         return f"{seconds / _MINUTE:.2g} min"
     return f"{seconds / _HOUR:.2g} h" if seconds < 2 * _DAY else f"{seconds / _DAY:,.0f} days"
+
+
+def _count(number: int) -> str:
+    """Exact where its digits can be read, else by its order of magnitude."""
+    return f"{number:,}" if number < _MOST_READ else f"{Decimal(number):.1e}"
 
 
 def _text(label: object) -> str:

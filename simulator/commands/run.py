@@ -1,12 +1,14 @@
 """`densimeter run SWEEP.yaml`: evaluate the designs of a sweep, and go on where an earlier run stopped."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from densimeter.simulator.explore.executors import MakeExecutor
     from densimeter.simulator.explore.plan import Shard
 
-_MOST_ROWS = 40
+_MOST_ROWS, _MOST_AXES = 40, 12
 
 
 def run(
@@ -148,7 +150,10 @@ def _table(found: "Run") -> Any:
     objectives: dict[str, str] = found.facts["objectives"]
     scenarios: list[str] = found.facts["scenarios"]
     axes = [*scenarios, *(name for name in found.facts["axes"] if name not in scenarios)]
-    table = plain_table(_title(found), *axes)
+    axes, others = (axes, []) if len(axes) <= _MOST_AXES else (scenarios, axes[len(scenarios) :])
+    table = plain_table(escape(_title(found)), *map(escape, axes))
+    if others:
+        table.add_column(f"{len(others)} axes")
     for name in objectives:
         table.add_column(name, justify="right")
     (first, direction), *_ = objectives.items()
@@ -163,8 +168,10 @@ def _table(found: "Run") -> Any:
     for row in rows:
         lines.setdefault(tuple(row[name] for name in (*scenarios, *objectives)), []).append(row)
     for equal in list(lines.values())[:_MOST_ROWS]:
-        values = (", ".join(dict.fromkeys(_cell(row[name]) for row in equal)) for name in axes)
-        table.add_row(*values, *(_cell(equal[0][name]) for name in objectives))
+        values = [", ".join(dict.fromkeys(_cell(row[name]) for row in equal)) for name in axes]
+        if others:
+            values.append(_summary(equal[0], others))
+        table.add_row(*map(escape, values), *(_cell(equal[0][name]) for name in objectives))
     if len(lines) > _MOST_ROWS:
         table.add_row("...")
     return table
@@ -176,6 +183,12 @@ def _title(found: "Run") -> str:
     if counts["outcomes"] < counts["front"]:
         title += f", {counts['outcomes']} of them different in what they come to"
     return f"{title}, for each {' and '.join(scenarios)}" if scenarios else title
+
+
+def _summary(row: Mapping[str, object], axes: Sequence[str]) -> str:
+    """How often each value stands in axes that are too many for a column each."""
+    counts = Counter(_cell(row[name]) for name in axes)
+    return ", ".join(f"{count} x {value}" for value, count in sorted(counts.items()))
 
 
 def _cell(value: object) -> str:

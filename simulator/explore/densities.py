@@ -11,7 +11,7 @@ from densimeter.formats.errors import ModelRangeError
 from densimeter.formats.files import write_text
 from densimeter.hwmodels.characterization.known_names import known_unit
 from densimeter.hwmodels.headline import FLOW, LIBRARY, float32_mac, headline_cost
-from densimeter.simulator.explore.load import load
+from densimeter.simulator.explore.chosen import designs
 from densimeter.simulator.schema.fields import UnitField
 
 _COSTS = ("lut_per_mac", "arithmetic_density_lut", "area_um2_per_mac", "arithmetic_density_area")
@@ -22,11 +22,9 @@ def add_densities(folder: Path, indices: Iterable[int]) -> None:
 
     LUTs and cell area are the density table's headline, recorded or modelled; empty where neither answers.
     """
-    space = load(folder / "run.yaml").space
-    designs = (space.design(index) for index in indices)
     units = (
         UnitField.model_validate({key: design[key] for key in UnitField.model_fields if key in design})
-        for design in designs
+        for design in designs(folder, indices).values()
     )
     rows = [_row(datapath) for datapath in dict.fromkeys(unit.datapath() for unit in units)]
     out = io.StringIO()

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from densimeter.formats.errors import ConfigError
 from densimeter.formats.files import write_text
 from densimeter.simulator.evaluation import evaluate_document
+from densimeter.simulator.explore.chosen import designs
 from densimeter.simulator.explore.judging import accuracy_folder
 from densimeter.simulator.explore.load import load
 from densimeter.simulator.schema.document import Document
@@ -32,8 +33,9 @@ def chosen_designs(folder: Path, most: int) -> list[int]:
 
 def add_details(folder: Path, indices: Iterable[int]) -> None:
     """Evaluate those designs and write the run's details.json."""
-    space = load(folder / "run.yaml").space
     kept = accuracy_folder(folder)
-    designs = {index: Document("design point", space.design(index), {}) for index in indices}
-    details = {str(index): evaluate_document(design, kept) for index, design in designs.items()}
+    details = {
+        str(index): evaluate_document(Document("design point", design, {}), kept)
+        for index, design in designs(folder, indices).items()
+    }
     write_text(folder / "details.json", json.dumps(details, allow_nan=False))

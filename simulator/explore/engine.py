@@ -92,7 +92,7 @@ def _trials(exploration: Exploration, plan: Plan, numbers: Iterable[int]) -> Ite
     maker = PartMaker(exploration, plan, "front")
     for number in numbers:
         for positions in plan.blocks(number):
-            yield from maker.trials(positions)
+            yield from maker.trials(plan.indices(positions))
 
 
 def resolved_text(exploration: Exploration) -> str:
@@ -172,7 +172,7 @@ class Progress:
         refused = {
             kind: {
                 "count": refusal.count,
-                "index": int(self._plan.indices(np.array([refusal.row]))[0]),
+                "index": refusal.row,
                 "reason": refusal.reason,
             }
             for kind, refusal in sorted(tally.refusals.items())

@@ -45,10 +45,10 @@ def estimate(exploration: Exploration) -> Estimate:
     Where layers have formats of their own, hardly two designs share anything: of a few, the first time is the rate.
     """
     space, search = exploration.space, exploration.sweep.search
-    drawn = space.draw(_SAMPLED, np.random.default_rng(search.seed))
+    drawn = space.draw(_SAMPLED, search.seed)
     kept = space.mask(space.codes(drawn))
     exact = space.size <= _COUNTED
-    allowed = space.allowed() if exact else round(space.size * float(kept.mean()))
+    allowed = space.allowed() if exact else space.size * int(np.count_nonzero(kept)) // len(kept)
     planned = allowed if search.designs is None else min(search.designs, allowed)
     sample = drawn[kept][: _FEW if space.layered else None]
     if not len(sample):

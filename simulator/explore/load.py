@@ -102,7 +102,7 @@ def explore(document: Document | Mapping[str, Any]) -> Exploration:
     _check_scenarios(sweep, builder.columns, found)
     space = Space(space.base, space.numbering, space.columns, tuple(c for _, c in on_design))
     if not found:
-        _check_size(space, found)
+        _check_size(sweep, space, found)
     if not found:
         _check_constraints(space, on_design, on_results, found)
     if found:
@@ -146,11 +146,15 @@ def _check_scenarios(sweep: Sweep, varying: Collection[str], found: Problems) ->
             found.add(("scenarios", i), f"{name!r}: nothing that varies{nearest(name, varying)}; expected an axis")
 
 
-def _check_size(space: Space, found: Problems) -> None:
+def _check_size(sweep: Sweep, space: Space, found: Problems) -> None:
     try:
-        space.numbering.check_size()
+        vast = space.is_vast
     except ConfigError as error:
         found.add(("axes",), error)
+        return
+    if vast and sweep.search.designs is None:
+        text = f"2**{space.size.bit_length() - 1} designs or more, which no grid comes to the end of"
+        found.add(("axes",), f"{text}; expected search: {{method: tpe, designs: 200}}, or another limit")
 
 
 def _check_constraints(space: Space, on_design: _Placed, on_results: _Placed, found: Problems) -> None:

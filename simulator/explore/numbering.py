@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from densimeter.formats.errors import ConfigError
 
 Codes = Mapping[str, NDArray[np.integer]]
+Indices = NDArray[Any]
+"""Numbers of points: int64, or Python's integers where that does not count them all."""
+
 MOST_COMBINATIONS = 2**20
 _INDEX_BITS = 63
 
@@ -49,28 +53,27 @@ class Numbering:
 
     @cached_property
     def size(self) -> int:
-        """Points, exactly."""
+        """Points, exactly. Raises ConfigError for conditions whose table is too large."""
         return sum(map(math.prod, self._radices.astype(object))) * self._free_size
 
-    def check_size(self) -> None:
-        """Raise ConfigError for more points than indices count, or conditions whose table is too large."""
-        if self.size.bit_length() > _INDEX_BITS:
-            raise ConfigError(f"2**{self.size.bit_length() - 1} designs or more, expected fewer than 2**{_INDEX_BITS}")
+    @property
+    def is_vast(self) -> bool:
+        """Whether there are more points than int64 counts."""
+        return self.size.bit_length() > _INDEX_BITS
 
-    def codes(self, indices: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """The code of each axis, by name. Raises ConfigError for more points than int64 counts."""
-        self.check_size()
-        switched, rest = np.divmod(indices, self._free_size)
+    def codes(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
+        """The code of each axis, by name."""
+        switched, rest = _divmod(indices.astype(self._integer), self._free_size)
         found = {}
         for axis in reversed(self._free):
-            rest, found[axis.name] = np.divmod(rest, axis.count)
+            rest, found[axis.name] = _divmod(rest, axis.count)
         row = np.searchsorted(self._starts, switched, side="right") - 1
         found |= {name: column[row] for name, column in self._table.items()}
         offset = switched - self._starts[row]
         for i, axis in reversed(list(enumerate(self._switched))):
-            offset, code = np.divmod(offset, self._radices[row, i])
+            offset, code = _divmod(offset, self._radices[row, i])
             found[axis.name] = np.where(self._active[row, i], code, axis.rest)
-        return {axis.name: found[axis.name] for axis in self.axes}
+        return {axis.name: found[axis.name].astype(np.int64) for axis in self.axes}
 
     def canonical(self, codes: Codes) -> dict[str, NDArray[np.int64]]:
         """Codes of points from any codes: an axis that is switched off comes to rest."""
@@ -82,17 +85,21 @@ class Numbering:
             found[axis.name] = code
         return found
 
-    def indices(self, codes: Codes) -> NDArray[np.int64]:
+    def indices(self, codes: Codes) -> Indices:
         """The index of each point; codes need not be canonical."""
         found = self.canonical(codes)
         row = self._row_of[ravel([found[axis.name] for axis in self._controlling], self._shape)]
-        offset = np.zeros_like(row)
+        offset: Indices = np.zeros(np.shape(row), self._integer)
         for i, axis in enumerate(self._switched):
             offset = offset * self._radices[row, i] + np.where(self._active[row, i], found[axis.name], 0)
-        index = self._starts[row] + offset
+        index: Indices = self._starts[row] + offset
         for axis in self._free:
             index = index * axis.count + found[axis.name]
         return index
+
+    @cached_property
+    def _integer(self) -> type:
+        return object if self.is_vast else np.int64
 
     @cached_property
     def _controlling(self) -> list[NumberedAxis]:
@@ -143,10 +150,10 @@ class Numbering:
         return np.where(self._active, [axis.count for axis in self._switched], 1).astype(np.int64)
 
     @cached_property
-    def _starts(self) -> NDArray[np.int64]:
+    def _starts(self) -> Indices:
         """For each row of the table, the number of switched points before it."""
-        counts = np.prod(self._radices, axis=1, dtype=np.int64)
-        return np.concatenate(([0], np.cumsum(counts)[:-1]))
+        counts = np.prod(self._radices.astype(self._integer), axis=1)
+        return np.concatenate((np.zeros(1, self._integer), np.cumsum(counts)[:-1]))
 
     @cached_property
     def _row_of(self) -> NDArray[np.int64]:
@@ -154,6 +161,17 @@ class Numbering:
         keys = ravel([self._table[axis.name] for axis in self._controlling], self._shape)
         rows[np.atleast_1d(keys)] = np.arange(self._rows)
         return rows
+
+
+def _divmod(numbers: Indices, divisors: Any) -> tuple[Indices, Indices]:
+    """`np.divmod`, which does not take Python's integers."""
+    quotients = numbers // divisors
+    return quotients, numbers - quotients * divisors
+
+
+def as_indices(numbers: Sequence[int]) -> Indices:
+    """Numbers of points as an array; NumPy itself would make floats of some."""
+    return np.array(numbers, np.int64 if max(numbers, default=0).bit_length() <= _INDEX_BITS else object)
 
 
 def combinations(counts: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:

@@ -19,10 +19,11 @@ from densimeter.simulator.explore.columns import Evaluator
 from densimeter.simulator.explore.inputs import differing, inputs
 from densimeter.simulator.explore.judging import Figures
 from densimeter.simulator.explore.load import Exploration, explore
+from densimeter.simulator.explore.numbering import Indices
 from densimeter.simulator.explore.pareto import as_costs, grouped, non_dominated_in_groups
 from densimeter.simulator.explore.permutation import Permutation
 from densimeter.simulator.explore.plan import Plan, plan_of
-from densimeter.simulator.explore.rows import on_front, to_parquet, to_table
+from densimeter.simulator.explore.rows import on_front, row_names, to_parquet, to_table
 from densimeter.simulator.explore.tally import Tally
 
 Columns = Mapping[str, NDArray[Any]]
@@ -82,28 +83,34 @@ class PartMaker:
         kept = rows.filter(pa.array(best | np.concatenate(drawn)))
         return FinishedPart(number, tally, rows.filter(pa.array(best)), to_parquet(kept, tally.to_json()))
 
-    def block(self, positions: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_], Tally]:
-        """Rows of a block that may be kept; which of them are, even off the front; and what became of all designs."""
-        space, indices = self._exploration.space, self._plan.indices(positions)
-        codes = space.codes(indices)
+    def block(
+        self, positions: NDArray[np.int64], indices: Indices | None = None
+    ) -> tuple[pa.Table, NDArray[np.bool_], Tally]:
+        """Rows of a block that may be kept; which of them are, even off the front; and what became of all designs.
+
+        indices: the designs at these positions, where it is not the plan that says it.
+        """
+        space = self._exploration.space
+        indices = self._plan.indices(positions) if indices is None else indices
+        names, codes = row_names(space, positions, indices), space.codes(indices)
         allowed = np.flatnonzero(space.mask(codes))
         found = self._evaluator.evaluate(_at(codes, allowed), len(allowed))
         built = allowed[found.rows]
         accepted = self._accepted(codes, built, found.columns)
         rows = built[accepted]
         refusals = {
-            kind: replace(refusal, row=int(positions[allowed[refusal.row]])) for kind, refusal in found.refusals.items()
+            kind: replace(refusal, row=int(names[allowed[refusal.row]])) for kind, refusal in found.refusals.items()
         }
         tally = Tally(len(positions) - len(allowed), len(built) - len(rows), len(rows), refusals)
         drawn = self._drawn(positions[rows])
         if not drawn.all():
             kept = np.flatnonzero(drawn | self._on_front(codes, rows, found.columns, accepted))
             rows, accepted, drawn = rows[kept], accepted[kept], drawn[kept]
-        return to_table(space, indices[rows], _at(codes, rows), _at(found.columns, accepted)), drawn, tally
+        return to_table(space, names[rows], _at(codes, rows), _at(found.columns, accepted)), drawn, tally
 
-    def trials(self, positions: NDArray[np.int64]) -> list[Trial]:
-        """What designs of a block have to be tried on, where they are judged; each once."""
-        codes = self._exploration.space.codes(self._plan.indices(positions))
+    def trials(self, indices: Indices) -> list[Trial]:
+        """What these designs have to be tried on, where they are judged; each once."""
+        codes = self._exploration.space.codes(indices)
         allowed = np.flatnonzero(self._exploration.space.mask(codes))
         return self._evaluator.trials(_at(codes, allowed), len(allowed))
 

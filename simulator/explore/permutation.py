@@ -3,12 +3,23 @@
 So a random search draws every design once, however many there are and whoever evaluates which of them.
 """
 
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+Order = Callable[[NDArray[np.int64]], NDArray[Any]]
 _ROUNDS = 4  # of a balanced Feistel network: Luby and Rackoff, SIAM J. Comput. 17:2, 1988
+_NATIVE = 2**62
 # The finaliser of SplitMix64: Steele, Lea and Flood, OOPSLA 2014.
 _MULTIPLIERS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def order(size: int, seed: int) -> Order:
+    """What stands at given positions of a permutation of ``range(size)``, in Python's integers above 2**62."""
+    return Permutation(size, seed) if size <= _NATIVE else _WidePermutation(size, seed)
 
 
 class Permutation:
@@ -32,6 +43,34 @@ class Permutation:
         left, right = values >> self._half, values & mask
         for key in self._keys:
             left, right = right, left ^ (_mixed(right ^ key) & mask)
+        return (left << self._half) | right
+
+
+class _WidePermutation:
+    """The same for any size, a number at a time."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size = size
+        self._half = ((size - 1).bit_length() + 1) // 2
+        self._keys = np.random.SeedSequence(seed).generate_state(_ROUNDS, np.uint64)
+
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.object_]:
+        found = np.empty(len(positions), object)
+        found[:] = [self._inside(position) for position in positions.tolist()]
+        return found
+
+    def _inside(self, value: int) -> int:
+        value = self._network(value)
+        while value >= self._size:
+            value = self._network(value)
+        return value
+
+    def _network(self, value: int) -> int:
+        mask, octets = (1 << self._half) - 1, -(-self._half // 8)
+        left, right = value >> self._half, value & mask
+        for key in self._keys:
+            drawn = hashlib.shake_128(key.tobytes() + right.to_bytes(octets, "little")).digest(octets)
+            left, right = right, left ^ (int.from_bytes(drawn, "little") & mask)
         return (left << self._half) | right
 
 

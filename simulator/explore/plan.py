@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from densimeter.formats.errors import ConfigError
 from densimeter.simulator.explore.load import Exploration
-from densimeter.simulator.explore.permutation import Permutation
+from densimeter.simulator.explore.numbering import Indices
+from densimeter.simulator.explore.permutation import Order, order
 from densimeter.simulator.explore.space import Space
 
 BLOCK = 2**16
@@ -40,10 +41,10 @@ class Plan:
     """positions: how many; order: None where positions are indices; part: positions of a part."""
 
     positions: int
-    order: Permutation | None
+    order: Order | None
     part: int
 
-    def indices(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def indices(self, positions: NDArray[np.int64]) -> Indices:
         """The designs at these positions."""
         return positions if self.order is None else self.order(positions)
 
@@ -69,11 +70,11 @@ class Plan:
 def plan_of(exploration: Exploration) -> Plan:
     """The plan of a grid or random search. Where it is limited, constrained spaces are walked until enough is found."""
     space, search = exploration.space, exploration.sweep.search
-    order = Permutation(space.size, search.seed) if search.method == "random" else None
-    plan = Plan(space.size, order, BLOCK if exploration.sweep.output.keep == "all" else BLOCK * _BLOCKS_OF_FEW_ROWS)
+    drawn = order(space.size, search.seed) if search.method == "random" else None
+    plan = Plan(space.size, drawn, BLOCK if exploration.sweep.output.keep == "all" else BLOCK * _BLOCKS_OF_FEW_ROWS)
     if search.designs is None:
         return plan
-    return Plan(_positions(space, plan, search.designs), order, plan.part)
+    return Plan(_positions(space, plan, search.designs), drawn, plan.part)
 
 
 def _positions(space: Space, plan: Plan, designs: int) -> int:

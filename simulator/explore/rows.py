@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from densimeter.formats.errors import ConfigError
 from densimeter.simulator.explore.expressions import Values
+from densimeter.simulator.explore.numbering import Indices
 from densimeter.simulator.explore.pareto import as_costs, grouped, non_dominated_in_groups
 from densimeter.simulator.explore.result_names import TRUTHS, result_kinds
 from densimeter.simulator.explore.space import Space
@@ -29,11 +30,17 @@ def design_columns(space: Space) -> list[str]:
     return [name for name in dict.fromkeys((*space.axes, *space.settings)) if name not in results]
 
 
+def row_names(space: Space, positions: NDArray[np.int64], indices: Indices) -> NDArray[np.int64]:
+    """The column `index` of designs: their indices, or in a vast space, whose indices no column holds, their positions
+    in the order of the search."""
+    return positions if space.is_vast else indices
+
+
 def to_table(
-    space: Space, indices: NDArray[np.int64], codes: Mapping[str, NDArray[Any]], columns: Mapping[str, Values]
+    space: Space, names: NDArray[np.int64], codes: Mapping[str, NDArray[Any]], columns: Mapping[str, Values]
 ) -> pa.Table:
-    """Rows of designs, the columns always the same ones in the same order."""
-    arrays: dict[str, pa.Array] = {"index": pa.array(indices, pa.int64())}
+    """Rows of designs, named by `row_names`; the columns always the same ones in the same order."""
+    arrays: dict[str, pa.Array] = {"index": pa.array(names, pa.int64())}
     for name in design_columns(space):
         labels = np.asarray(space.labels[name])
         if labels.dtype.kind == "U":
@@ -41,7 +48,7 @@ def to_table(
         else:
             arrays[name] = pa.array(labels[codes[name]])
     for name in result_kinds(judged=space.judged):
-        column = columns.get(name, np.zeros(len(indices)))
+        column = columns.get(name, np.zeros(len(names)))
         arrays[name] = pa.array(column != 0 if name in TRUTHS else column)
     return pa.table(arrays)
 

@@ -26,13 +26,15 @@ from densimeter.simulator.explore.plan import Plan
 from densimeter.simulator.explore.rows import facts_in, read_rows, to_parquet
 from densimeter.simulator.explore.tally import Tally
 
+ROWS = "rows"
+
 
 class RunFolder:
     """Reads and writes the files of one run. Methods that write raise ConfigError where the disk does not take it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows = path / "rows"
+        self._rows = path / ROWS
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -22,10 +22,11 @@ from densimeter.simulator.explore.engine import Progress, Run, resolved_text, ve
 from densimeter.simulator.explore.inputs import inputs
 from densimeter.simulator.explore.judging import Figures, judge
 from densimeter.simulator.explore.load import Exploration
+from densimeter.simulator.explore.numbering import Indices, as_indices
 from densimeter.simulator.explore.part import FinishedPart, PartMaker
-from densimeter.simulator.explore.permutation import Permutation
+from densimeter.simulator.explore.permutation import order
 from densimeter.simulator.explore.plan import Plan
-from densimeter.simulator.explore.rows import to_parquet
+from densimeter.simulator.explore.rows import row_names, to_parquet
 from densimeter.simulator.explore.run_folder import RunFolder
 from densimeter.simulator.explore.space import Space
 from densimeter.simulator.explore.tally import Tally
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     import optuna
 
 METHODS = ("nsga2", "tpe")
+OUTCOMES = "outcomes"
+"""The key, in the facts of a part, of its designs' indices with what each came to."""
+
 Outcome = list[float] | None
 """The objectives of a design, or None for one that is refused: by a constraint, or because it cannot be built."""
 
@@ -62,11 +66,12 @@ def search(
         accuracies: dict[str, Figures] = {}
         maker = PartMaker(exploration, plan, "all", accuracies)
 
-        def evaluated(positions: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_], Tally]:
+        def evaluated(positions: NDArray[np.int64], indices: Indices) -> tuple[pa.Table, Tally]:
             if space.judged:
-                trials = [trial for trial in maker.trials(positions) if trial.key not in accuracies]
+                trials = [trial for trial in maker.trials(indices) if trial.key not in accuracies]
                 accuracies.update(judge(trials, exploration.document, path, told=judging))
-            return maker.block(positions)
+            rows, _, tally = maker.block(positions, indices)
+            return rows, tally
 
         known: dict[int, Outcome] = {}
         strangers = _in_random_order(space, sweep.search.seed)
@@ -86,7 +91,7 @@ def search(
 def _outcomes(
     new: Sequence[int],
     position: int,
-    evaluated: Callable[[NDArray[np.int64]], tuple[pa.Table, NDArray[np.bool_], Tally]],
+    evaluated: Callable[[NDArray[np.int64], Indices], tuple[pa.Table, Tally]],
     progress: Progress,
     folder: RunFolder,
     plan: Plan,
@@ -94,14 +99,16 @@ def _outcomes(
 ) -> dict[int, Outcome]:
     """What these designs come to: as the folder knows it, else evaluated and kept there."""
     if position in progress.tallies:
-        kept = folder.part_facts(plan, position)["outcomes"]
+        kept = folder.part_facts(plan, position)[OUTCOMES]
         assert [index for index, _ in kept] == list(new), "a search of the same sweep asks for the same designs"
         return dict(kept)
-    rows, _, tally = evaluated(np.array(new, np.int64))
+    positions, indices = np.arange(position, position + len(new)), as_indices(new)
+    rows, tally = evaluated(positions, indices)
     objectives = zip(*(rows[name].to_pylist() for name in exploration.sweep.objectives), strict=True)
     accepted = dict(zip(rows["index"].to_pylist(), map(list, objectives), strict=True))
-    outcomes: dict[int, Outcome] = {index: accepted.get(index) for index in new}
-    parquet = to_parquet(rows, {**tally.to_json(), "outcomes": list(outcomes.items())})
+    names = row_names(exploration.space, positions, indices).tolist()
+    outcomes: dict[int, Outcome] = {index: accepted.get(name) for index, name in zip(new, names, strict=True)}
+    parquet = to_parquet(rows, {**tally.to_json(), OUTCOMES: list(outcomes.items())})
     progress.finish(FinishedPart(position, tally, rows, parquet))
     return outcomes
 
@@ -152,7 +159,7 @@ def _ask(
             asked[index] = trial
     while len(asked) < count:
         index = next(stranger for stranger in strangers if stranger not in known and stranger not in asked)
-        codes = space.codes(np.array([index]))
+        codes = space.codes(as_indices([index]))
         # Codes of an axis at rest may be none of its choices; any of these stands for it.
         study.enqueue_trial({axis: int(codes[axis][0]) % values for axis, values in _counts(space).items()})
         asked[index] = study.ask(distributions)
@@ -166,8 +173,8 @@ def _index(space: Space, codes: Mapping[str, int]) -> int:
 
 def _in_random_order(space: Space, seed: int) -> Iterator[int]:
     """All designs."""
-    order = Permutation(space.size, seed)
-    return (int(order(np.array([position]))[0]) for position in range(space.size))
+    drawn = order(space.size, seed)
+    return (int(drawn(np.array([position]))[0]) for position in range(space.size))
 
 
 def _counts(space: Space) -> dict[str, int]:

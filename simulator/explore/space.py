@@ -11,10 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.simulator.explore.expressions import Expression, Values
-from densimeter.simulator.explore.numbering import MOST_COMBINATIONS, Codes, Numbering, combinations, ravel
+from densimeter.simulator.explore.numbering import (
+    MOST_COMBINATIONS,
+    Codes,
+    Indices,
+    Numbering,
+    as_indices,
+    combinations,
+    ravel,
+)
 from densimeter.simulator.explore.paths import get, put, steps
+from densimeter.simulator.explore.permutation import order
 
-Indices = NDArray[np.int64]
 _CHUNK = 2**18
 
 
@@ -91,6 +99,11 @@ class Space:
         """Distinct designs before constraints, exactly."""
         return self.numbering.size
 
+    @property
+    def is_vast(self) -> bool:
+        """Whether there are too many designs for int64 to number them: their indices are Python's integers."""
+        return self.numbering.is_vast
+
     @cached_property
     def axes(self) -> tuple[str, ...]:
         """Names of the axes: paths into the design point, or names given to choices."""
@@ -123,8 +136,8 @@ class Space:
         return {name: column.labels for name, column in self.columns.items()}
 
     def codes(self, indices: Indices) -> dict[str, NDArray[np.int32]]:
-        """Codes of these designs, for every name in `values`. Raises ConfigError for 2**63 designs or more."""
-        return self._all(self.numbering.codes(np.asarray(indices, np.int64)))
+        """Codes of these designs, for every name in `values`."""
+        return self._all(self.numbering.codes(np.asarray(indices)))
 
     def canonical(self, codes: Codes) -> dict[str, NDArray[np.int32]]:
         """Codes for every name in `values` from any codes of the axes: what is switched off takes its own value."""
@@ -144,7 +157,8 @@ class Space:
 
     def design(self, index: int) -> dict[str, Any]:
         """The design point of an index, as `simulator.evaluate` takes it."""
-        return self.design_of({name: int(column[0]) for name, column in self.codes(np.array([index])).items()})
+        codes = self.codes(as_indices([index]))
+        return self.design_of({name: int(column[0]) for name, column in codes.items()})
 
     def design_of(self, codes: Mapping[str, int]) -> dict[str, Any]:
         """The design point with these codes of the axes."""
@@ -154,17 +168,9 @@ class Space:
             put(design, name, self.values[name][int(found[name][0])])
         return design
 
-    def draw(self, count: int, rng: np.random.Generator) -> Indices:
+    def draw(self, count: int, seed: int) -> Indices:
         """Distinct indices, uniformly at random and in random order: `count` of them, or all where there are fewer."""
-        if count >= self.size:
-            return rng.permutation(self.size)
-        if count * 2 > self.size:
-            return rng.permutation(self.size)[:count]
-        drawn = np.zeros(0, np.int64)
-        while len(drawn) < count:
-            drawn = np.concatenate((drawn, rng.integers(self.size, size=count - len(drawn) + 16)))
-            drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
-        return drawn[:count]
+        return order(self.size, seed)(np.arange(min(count, self.size)))
 
     def allowed(self) -> int:
         """Designs that meet the constraints on settings, counted one by one."""

@@ -10,7 +10,7 @@ from densimeter.simulator.explore.stages import Refusal, merged_refusals
 @dataclass(frozen=True)
 class Tally:
     """What became of designs: pruned by constraints on settings, infeasible (they cannot be built), rejected by
-    constraints on results, or accepted. refusals: why designs are infeasible, by kind, with the earliest position."""
+    constraints on results, or accepted. refusals: why designs are infeasible, by kind, with the lowest row name."""
 
     pruned: int = 0
     rejected: int = 0

@@ -58,7 +58,7 @@ SWEEP: dict[str, Any] = {
 def test_columns_beside_a_closed_form() -> None:
     """A block of designs of ten products, parts known already, beside the closed form on 100,000 of twelve."""
     space = explore(SWEEP).space
-    evaluator, codes = Evaluator(space), space.codes(space.draw(BLOCK, np.random.default_rng(0)))
+    evaluator, codes = Evaluator(space), space.codes(space.draw(BLOCK, seed=0))
     designs, work = machines(), products(1)
     contestants: dict[str, Callable[[], object]] = {
         NUMPY: partial(closed_form, designs, work),

@@ -52,7 +52,7 @@ EVERYTHING: dict[str, list[Any]] = {
 
 def test_columns_equal_single_evaluations() -> None:
     space = space_of(EVERYTHING)
-    indices = space.draw(1500, np.random.default_rng(0))
+    indices = space.draw(1500, seed=0)
     found = Evaluator(space).evaluate(space.codes(indices), len(indices))
     place = {row: i for i, row in enumerate(found.rows.tolist())}
     for row, index in enumerate(indices.tolist()):
@@ -73,7 +73,7 @@ def test_columns_equal_single_evaluations() -> None:
 def test_a_design_is_the_same_in_any_company() -> None:
     """Alone, among others, and by an evaluator that has seen others before."""
     space = space_of(EVERYTHING)
-    evaluator, indices = Evaluator(space), space.draw(200, np.random.default_rng(1))
+    evaluator, indices = Evaluator(space), space.draw(200, seed=1)
     together = evaluator.evaluate(space.codes(indices), len(indices))
     for place, row in list(enumerate(together.rows.tolist()))[:20]:
         for one in (evaluator, Evaluator(space)):
@@ -127,7 +127,7 @@ def test_a_section_may_have_more_settings_than_an_integer_holds() -> None:
     """Thirty-two axes of three values, two bits each: more than 63 bits together."""
     axes = {f"storage.layers[model.layers.{i}.*].weight": ["bfp4", "bfp6", "bfp8"] for i in range(32)}
     space = space_of(axes)
-    indices = space.draw(20, np.random.default_rng(0))
+    indices = space.draw(20, seed=0)
     found = Evaluator(space).evaluate(space.codes(indices), len(indices))
     bits = [evaluate(space.design(index))["bits_per_weight"] for index in indices[:3].tolist()]
     assert found.columns["bits_per_weight"][:3].tolist() == bits

@@ -237,11 +237,16 @@ def test_keys_given_twice_are_all_named() -> None:
     ]
 
 
-def test_a_space_too_large_to_be_numbered_is_a_mistake() -> None:
+def test_a_space_too_large_for_a_grid_wants_a_limit() -> None:
     axes = "".join(f"  {name}: {{range: [1, 100000]}}\n" for name in ("array.rows", "array.cols", "workload.context"))
     axes += "  workload.batch: {range: [1, 100000]}\n"
     text = GOOD.replace(f"  {ROWS}\n", axes)
-    assert problems(text) == ["my.yaml:9: axes: 2**68 designs or more, expected fewer than 2**63"]
+    assert problems(text) == [
+        "my.yaml:9: axes: 2**68 designs or more, which no grid comes to the end of; "
+        "expected search: {method: tpe, designs: 200}, or another limit"
+    ]
+    drawn = text.replace("method: grid", "method: random, designs: 20")
+    assert explore(parse(drawn, "my.yaml")).space.size == 100_000**4 * 4
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from densimeter.formats import ConfigError
-from densimeter.simulator.explore.numbering import Codes, NumberedAxis, Numbering
+from densimeter.simulator.explore.numbering import Codes, NumberedAxis, Numbering, as_indices
 
 Below = tuple[int, int]  # axis number, limit: applies where that axis' code is below the limit
 
@@ -91,8 +90,18 @@ def test_sizes_beyond_31_bits(axes: int) -> None:
     assert found.indices(found.codes(indices)).tolist() == indices.tolist()
 
 
-def test_sizes_beyond_63_bits_are_counted_but_not_numbered() -> None:
-    found = numbering([10] * 30, [None, (0, 5), *[None] * 28], [0] * 30)
-    assert found.size == (5 * 10 + 5) * 10**28
-    with pytest.raises(ConfigError, match=r"2\*\*98 designs or more, expected fewer than 2\*\*63"):
-        found.codes(np.array([0]))
+@pytest.mark.parametrize("axes", [29, 300])
+def test_vast_sizes_are_numbered_by_python_s_integers(axes: int) -> None:
+    """The free axes are digits: the last numbers differ in the last axis; the first axis switches the second."""
+    found = numbering([10, *[10] * axes], [None, (0, 5), *[None] * (axes - 1)], [0] * (axes + 1))
+    assert found.is_vast
+    assert found.size == (5 * 10 + 5) * 10 ** (axes - 1)
+    indices = as_indices([0, 7, 2**63, found.size // 2, found.size - 1])
+    codes = found.codes(indices)
+    assert found.indices(codes).tolist() == indices.tolist()
+    assert codes[f"a{axes}"].tolist() == [number % 10 for number in indices.tolist()]
+
+
+@pytest.mark.parametrize(("bits", "vast"), [(62, False), (63, True)])
+def test_vast_is_what_int64_does_not_count(bits: int, vast: bool) -> None:
+    assert numbering([2**31, 2 ** (bits - 31)], [None] * 2, [0] * 2).is_vast == vast

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from densimeter.simulator.explore.permutation import Permutation
+from densimeter.simulator.explore.permutation import Permutation, _WidePermutation, order
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**63 - 1))
@@ -20,6 +20,18 @@ def test_large_sizes_stay_inside_and_distinct(size: int, start: int) -> None:
     assert found.min() >= 0
     assert found.max() < size
     assert len(np.unique(found)) == len(np.unique(positions))
+
+
+@given(st.integers(1, 300), st.integers(0, 2**63 - 1))
+def test_wide_numbers_have_every_number_once_too(size: int, seed: int) -> None:
+    assert sorted(_WidePermutation(size, seed)(np.arange(size)).tolist()) == list(range(size))
+
+
+@given(st.integers(2**62 + 1, 2**700), st.integers(0, 2**62))
+def test_sizes_beyond_native_numbers(size: int, start: int) -> None:
+    found = order(size, 0)(np.arange(start, start + 50)).tolist()
+    assert 0 <= min(found) <= max(found) < size
+    assert len(set(found)) == 50
 
 
 def test_pieces_are_those_of_the_whole() -> None:

@@ -9,9 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from densimeter.formats.errors import ConfigError
+from densimeter.simulator import evaluate
+from densimeter.simulator.explore.chosen import designs
 from densimeter.simulator.explore.engine import Run, run
 from densimeter.simulator.explore.load import Exploration, explore
 from densimeter.simulator.explore.part import PartMaker
+from densimeter.simulator.explore.paths import get
 from densimeter.simulator.explore.search import METHODS, search
 from support.sweeps import SWEEP, content
 
@@ -30,11 +33,11 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     def install(until: int = 1000) -> list[int]:
         sizes: list[int] = []
 
-        def block(self: PartMaker, positions: Any) -> Any:
+        def block(self: PartMaker, positions: Any, indices: Any) -> Any:
             if len(sizes) == until:
                 raise KeyboardInterrupt
             sizes.append(len(positions))
-            return real(self, positions)
+            return real(self, positions, indices)
 
         monkeypatch.setattr(PartMaker, "block", block)
         return sizes
@@ -86,6 +89,38 @@ def test_an_interrupted_search_goes_on_as_if_nothing_was(
     search(searching(method), tmp_path / "stopped")
     assert rest == every[until:]  # nothing again
     assert content(tmp_path / "stopped") == content(undisturbed.path)
+
+
+WIDTHS = ["bfp4", "bfp5", "bfp6", "bfp8"]
+VAST = {"storage.layers[model.decoder.layers.{0..11}.{fc1,fc2,self_attn.q_proj}].weight": WIDTHS}
+"""12 * 3 weights of four widths each: 2**72 designs."""
+
+
+@pytest.mark.parametrize("method", [*METHODS, "random"])
+def test_spaces_that_no_int64_numbers_are_searched(
+    method: str, tmp_path: Path, blocks: Callable[..., list[int]]
+) -> None:
+    """Rows are named by the order in which they were drawn, and every one leads back to its design."""
+    objectives = {"memory_density": "max", "energy_per_token_j": "min"}
+    exploration = searching(method, 30, axes=VAST, constraints=[], objectives=objectives)
+    assert exploration.space.size == 2**72
+    make = run if method == "random" else search
+    found = make(exploration, tmp_path / "run")
+    rows = rows_of(found)
+    assert [row["index"] for row in rows] == list(range(30))
+    again = designs(found.path, [row["index"] for row in rows])
+    for row in rows[::6]:
+        point = again[row["index"]]
+        axes = exploration.space.axes
+        assert [get(point, axis, None) for axis in axes] == [row[axis] for axis in axes]
+        assert evaluate(point)["memory_density"] == row["memory_density"]
+    if method != "random":
+        blocks(1)
+        with pytest.raises(KeyboardInterrupt):
+            search(exploration, tmp_path / "stopped")
+        blocks()
+        search(exploration, tmp_path / "stopped")
+        assert content(tmp_path / "stopped") == content(found.path)
 
 
 def test_seeds_differ(tmp_path: Path) -> None:

@@ -214,17 +214,17 @@ def test_drawing_gives_distinct_designs_of_a_huge_space() -> None:
     axes: dict[str, Any] = {name: {"range": [1, 5000]} for name in ("array.rows", "array.cols", "workload.context")}
     space = sweep(axes).space
     assert space.size == 5000**3
-    drawn = space.draw(1000, np.random.default_rng(0))
+    drawn = space.draw(1000, seed=0)
     assert len(set(drawn.tolist())) == 1000
     assert space.indices(space.codes(drawn)).tolist() == drawn.tolist()
-    assert space.draw(1000, np.random.default_rng(0)).tolist() == drawn.tolist()
+    assert space.draw(1000, seed=0).tolist() == drawn.tolist()
     assert drawn.mean() == pytest.approx(space.size / 2, rel=4 / math.sqrt(12 * 1000))
 
 
 @pytest.mark.parametrize("count", [3, 5, 6, 9])
 def test_drawing_from_a_small_space_repeats_none(count: int) -> None:
     space = sweep({"array.rows": [8, 16, 32], "array.cols": [8, 16]}).space
-    drawn = space.draw(count, np.random.default_rng(0)).tolist()
+    drawn = space.draw(count, seed=0).tolist()
     assert len(drawn) == len(set(drawn)) == min(count, 6)
 
 
