@@ -58,6 +58,9 @@ def with_axes_expanded(document: Document) -> Document:
         data={**document.data, "axes": axes},
         lines=_moved(document.lines, names),
         files=_moved(document.files, names),
+        written={
+            ("axes", inner): ("axes", name) for name, inners in names.items() for inner in inners if inner != name
+        },
     )
 
 

@@ -54,6 +54,7 @@ class Builder:
     _choices: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     _building: list[str] = field(default_factory=list)
     _failed: set[str] = field(default_factory=set)
+    _measures: dict[str, Kind] = field(default_factory=dict)
     _controls: set[str] = field(default_factory=set)
 
     def build(self) -> Space:
@@ -84,7 +85,7 @@ class Builder:
 
     @property
     def _results(self) -> Mapping[str, Kind]:
-        return result_kinds(judged=self.judged)
+        return {**result_kinds(judged=self.judged), **self._measures}
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -102,11 +103,24 @@ class Builder:
 
     def result_condition(self, text: str, place: KeyPath) -> Condition | None:
         """A constraint, which may name results too: those are neither among its columns nor its constants."""
+        return self._of_results(text, place, "truth")
+
+    def measure(self, name: str, text: str) -> Condition | None:
+        """An expression that gives a result column of its own, which conditions and measures after it may name."""
+        place = ("measures", name)
+        if not _is_free(name):
+            self.problems.add(place, "expected a name of one word, which no setting or result has")
+            return None
+        found = self._of_results(text, place, "number")
+        self._measures[name] = "number"
+        return found
+
+    def _of_results(self, text: str, place: KeyPath, expected: Kind) -> Condition | None:
         if not self.judged and any(re.search(rf"\b{name}\b", text) for name in ACCURACY):
             self.problems.add(place, f"{shown(text)}: {NOT_JUDGED}")
             return None
         results = {name: kind for name, kind in self._results.items() if self.is_result(name)}
-        return self._read(text, place, self.kinds, "truth", results)
+        return self._read(text, place, self.kinds, expected, results)
 
     def column(self, name: str) -> Column | None:
         """The column of an axis, a setting that varies, or a part of such a one; None for what is constant.
@@ -145,8 +159,7 @@ class Builder:
             if known_setting(name, ("axes", name), self.problems) is not None:
                 self._provide(name, name, ("axes", name))
             return
-        taken = settings().keys() | result_kinds(judged=True).keys() | {"true", "false"}
-        if not name.isidentifier() or iskeyword(name) or name in taken:
+        if not _is_free(name) or name in self.sweep.measures:
             self.problems.add(("axes", name), "expected a name of one word for choices, which no setting or result has")
             return
         self._choices[name] = choices(name, axis, self.problems)
@@ -314,6 +327,12 @@ class Builder:
             return np.asarray(setting.label(setting.read(get(self.sweep.design, name, setting.default))))
         except ValueError:  # Nothing said, or a mistake that is reported where it stands.
             return np.asarray({"number": math.nan, "text": "none", "truth": False}[setting.kind or "text"])
+
+
+def _is_free(name: str) -> bool:
+    """Whether it is one word and means nothing yet."""
+    taken = settings().keys() | result_kinds(judged=True).keys() | {"true", "false"}
+    return name.isidentifier() and not iskeyword(name) and name not in taken
 
 
 def _labels(setting: Setting, values: Iterable[Any]) -> Values:

@@ -23,7 +23,6 @@ from densimeter.simulator.explore.judging import Figures, judge
 from densimeter.simulator.explore.load import Exploration
 from densimeter.simulator.explore.part import EvaluatePart, FinishedPart, PartMaker
 from densimeter.simulator.explore.plan import Plan, Shard, plan_of
-from densimeter.simulator.explore.result_names import result_kinds
 from densimeter.simulator.explore.rows import design_columns, no_rows, on_front, outcomes
 from densimeter.simulator.explore.run_folder import RunFolder
 from densimeter.simulator.explore.tally import Tally
@@ -186,7 +185,7 @@ class Progress:
             "objectives": dict(sweep.objectives),
             "scenarios": list(sweep.scenarios),
             "axes": {name: _plain(space.labels[name]) for name in design_columns(space)},
-            "columns": {name: {"meaning": quantity(name).title} for name in result_kinds(judged=space.judged)},
+            "columns": {name: {"meaning": sweep.measures.get(name, quantity(name).title)} for name in space.results},
             "counts": {**tally.counts(), "front": front.num_rows, "outcomes": len(np.unique(outcomes(front, sweep)))},
             "infeasible": refused,
             "versions": versions(),

@@ -31,9 +31,9 @@ def json_schema() -> dict[str, Any]:
         "properties": dict.fromkeys(settings(), reference),
         "additionalProperties": reference,
     }
-    properties["objectives"]["propertyNames"] = {
-        "enum": [name for name in result_kinds(judged=True) if name not in TRUTHS]
-    }
+    # A measure's name is the sweep's own.
+    names = [name for name in result_kinds(judged=True) if name not in TRUTHS]
+    properties["objectives"]["propertyNames"] = {"anyOf": [{"enum": names}, {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"}]}
     finite: dict[str, Any] = _finite({"$schema": _DIALECT, **sweep, "$defs": definitions})
     return finite
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,23 @@ _TRIED = 2**18
 class Exploration:
     """A sweep that makes sense, with the space that it means.
 
-    result_constraints: those that need results. document: where the sweep is written.
+    result_constraints: those that need results. measures: what gives the sweep's own result columns, in their order.
+    document: where the sweep is written.
     """
 
     sweep: Sweep
     space: Space
     result_constraints: tuple[Condition, ...]
+    measures: Mapping[str, Condition]
     document: Document
+
+    def measured(self, codes: Codes, columns: Mapping[str, Values]) -> dict[str, Values]:
+        """Results with the sweep's measures of them, for designs of which there are some; arguments as of `accepts`."""
+        found = dict(columns)
+        rows = len(next(iter(columns.values())))
+        for name, measure in self.measures.items():
+            found[name] = np.broadcast_to(_evaluated(measure, codes, found), rows).astype(np.float64)
+        return found
 
     def accepts(self, codes: Codes, columns: Mapping[str, Values]) -> NDArray[np.bool_]:
         """Which designs meet the constraints on results. codes: of `Space.codes`; columns: results, by name.
@@ -51,9 +61,7 @@ class Exploration:
         rows = len(next(iter(columns.values())))
         holds = np.ones(rows, np.bool_)
         for constraint in self.result_constraints:
-            known = {name: _column(name, columns) for name in constraint.expression.names if name in columns}
-            env = {**known, **constraint.constants, **named(constraint.columns, codes)}
-            holds &= constraint.expression(env)
+            holds &= _evaluated(constraint, codes, columns)
         return holds
 
     @cached_property
@@ -72,6 +80,7 @@ class Exploration:
             "axes": {
                 name: {key: getattr(axis, key) for key in axis.model_fields_set} for name, axis in sweep.axes.items()
             },
+            "measures": dict(sweep.measures),
             "constraints": list(sweep.constraints),
             "objectives": dict(sweep.objectives),
             "scenarios": list(sweep.scenarios),
@@ -97,17 +106,19 @@ def explore(document: Document | Mapping[str, Any]) -> Exploration:
     builder = Builder(sweep, found, broken)
     space = builder.build()
     check_designs(space, builder, found)
+    measures = {name: builder.measure(name, text) for name, text in sweep.measures.items()}
     on_design, on_results = _constraints(builder, found)
     _check_objectives(builder, found)
     _check_scenarios(sweep, builder.columns, found)
-    space = Space(space.base, space.numbering, space.columns, tuple(c for _, c in on_design))
+    space = replace(space, constraints=tuple(c for _, c in on_design), measures=tuple(measures))
     if not found:
         _check_size(sweep, space, found)
     if not found:
         _check_constraints(space, on_design, on_results, found)
     if found:
         raise found.error()
-    return Exploration(sweep, space, tuple(c for _, c in on_results), document)
+    sound = {name: measure for name, measure in measures.items() if measure is not None}
+    return Exploration(sweep, space, tuple(c for _, c in on_results), sound, document)
 
 
 _Placed = list[tuple[int, Condition]]
@@ -126,7 +137,7 @@ def _constraints(builder: Builder, found: Problems) -> tuple[_Placed, _Placed]:
 
 
 def _check_objectives(builder: Builder, found: Problems) -> None:
-    known = [name for name in result_kinds(judged=builder.judged) if name not in TRUTHS]
+    known = [name for name in (*result_kinds(judged=builder.judged), *builder.sweep.measures) if name not in TRUTHS]
     for name in builder.sweep.objectives:
         if name in known:
             continue
@@ -170,6 +181,11 @@ def _check_constraints(space: Space, on_design: _Placed, on_results: _Placed, fo
     small = on_design and not found and space.size <= _TRIED
     if small and not space.mask(space.codes(np.arange(space.size))).any():
         found.add(("constraints",), f"none of {space.size} designs meets all that are on settings, expected some to")
+
+
+def _evaluated(condition: Condition, codes: Codes, columns: Mapping[str, Values]) -> Values:
+    known = {name: _column(name, columns) for name in condition.expression.names if name in columns}
+    return condition.expression({**known, **condition.constants, **named(condition.columns, codes)})
 
 
 def _column(name: str, columns: Mapping[str, Values]) -> Values:

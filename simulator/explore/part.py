@@ -96,7 +96,8 @@ class PartMaker:
         allowed = np.flatnonzero(space.mask(codes))
         found = self._evaluator.evaluate(_at(codes, allowed), len(allowed))
         built = allowed[found.rows]
-        accepted = self._accepted(codes, built, found.columns)
+        columns = self._exploration.measured(_at(codes, built), found.columns) if len(built) else found.columns
+        accepted = self._accepted(codes, built, columns)
         rows = built[accepted]
         refusals = {
             kind: replace(refusal, row=int(names[allowed[refusal.row]])) for kind, refusal in found.refusals.items()
@@ -104,9 +105,9 @@ class PartMaker:
         tally = Tally(len(positions) - len(allowed), len(built) - len(rows), len(rows), refusals)
         drawn = self._drawn(positions[rows])
         if not drawn.all():
-            kept = np.flatnonzero(drawn | self._on_front(codes, rows, found.columns, accepted))
+            kept = np.flatnonzero(drawn | self._on_front(codes, rows, columns, accepted))
             rows, accepted, drawn = rows[kept], accepted[kept], drawn[kept]
-        return to_table(space, names[rows], _at(codes, rows), _at(found.columns, accepted)), drawn, tally
+        return to_table(space, names[rows], _at(codes, rows), _at(columns, accepted)), drawn, tally
 
     def trials(self, indices: Indices) -> list[Trial]:
         """What these designs have to be tried on, where they are judged; each once."""

@@ -14,7 +14,7 @@ from densimeter.formats.errors import ConfigError
 from densimeter.simulator.explore.expressions import Values
 from densimeter.simulator.explore.numbering import Indices
 from densimeter.simulator.explore.pareto import as_costs, grouped, non_dominated_in_groups
-from densimeter.simulator.explore.result_names import TRUTHS, result_kinds
+from densimeter.simulator.explore.result_names import TRUTHS
 from densimeter.simulator.explore.space import Space
 from densimeter.simulator.schema.sweep import Sweep
 
@@ -26,7 +26,7 @@ def design_columns(space: Space) -> list[str]:
 
     A setting that results have too (the clock) is shown by its result.
     """
-    results = result_kinds(judged=space.judged)
+    results = space.results
     return [name for name in dict.fromkeys((*space.axes, *space.settings)) if name not in results]
 
 
@@ -47,7 +47,7 @@ def to_table(
             arrays[name] = pa.array(labels.tolist(), pa.string()).take(pa.array(codes[name]))
         else:
             arrays[name] = pa.array(labels[codes[name]])
-    for name in result_kinds(judged=space.judged):
+    for name in space.results:
         column = columns.get(name, np.zeros(len(names)))
         arrays[name] = pa.array(column != 0 if name in TRUTHS else column)
     return pa.table(arrays)

@@ -7,6 +7,7 @@ with what its folder knows already, which costs the sampling alone, and goes on 
 that a sampler asks for again nothing new would be learnt: a random one, not seen yet, takes its place.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ OUTCOMES = "outcomes"
 """The key, in the facts of a part, of its designs' indices with what each came to."""
 
 Outcome = list[float] | None
-"""The objectives of a design, or None for one that is refused: by a constraint, or because it cannot be built."""
+"""The objectives of a design, or None for one that is refused: by a constraint, because it cannot be built, or because
+one of them is no number."""
 
 _FEWEST, _MOST, _GENERATIONS = 10, 50, 10
 
@@ -105,7 +107,8 @@ def _outcomes(
     positions, indices = np.arange(position, position + len(new)), as_indices(new)
     rows, tally = evaluated(positions, indices)
     objectives = zip(*(rows[name].to_pylist() for name in exploration.sweep.objectives), strict=True)
-    accepted = dict(zip(rows["index"].to_pylist(), map(list, objectives), strict=True))
+    found = zip(rows["index"].to_pylist(), map(list, objectives), strict=True)
+    accepted = {name: values for name, values in found if not any(map(math.isnan, values))}
     names = row_names(exploration.space, positions, indices).tolist()
     outcomes: dict[int, Outcome] = {index: accepted.get(name) for index, name in zip(new, names, strict=True)}
     parquet = to_parquet(rows, {**tally.to_json(), OUTCOMES: list(outcomes.items())})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from densimeter.simulator.explore.expressions import Expression, Values
+from densimeter.simulator.explore.expressions import Expression, Kind, Values
 from densimeter.simulator.explore.numbering import (
     MOST_COMBINATIONS,
     Codes,
@@ -22,6 +22,7 @@ from densimeter.simulator.explore.numbering import (
 )
 from densimeter.simulator.explore.paths import get, put, steps
 from densimeter.simulator.explore.permutation import order
+from densimeter.simulator.explore.result_names import result_kinds
 
 _CHUNK = 2**18
 
@@ -85,7 +86,8 @@ class Condition:
 class Space:
     """The product of the axes. An index below `size` names each distinct design, whatever the constraints say.
 
-    base: the design point without its axes. constraints: on settings alone. Indices are in the order of
+    base: the design point without its axes. constraints: on settings alone. measures: names of result columns that are
+    made of others. Indices are in the order of
     `itertools.product`, the last axis varying fastest; where axes have conditions, see `numbering`.
     """
 
@@ -93,6 +95,7 @@ class Space:
     numbering: Numbering
     columns: Mapping[str, Column]
     constraints: tuple[Condition, ...] = ()
+    measures: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -118,6 +121,11 @@ class Space:
     def judged(self) -> bool:
         """Whether designs have the section `accuracy`, and results the columns that come with it."""
         return self.base.get("accuracy") is not None or any(steps(path)[0] == "accuracy" for path in self.settings)
+
+    @cached_property
+    def results(self) -> dict[str, Kind]:
+        """Names of the result columns with the kind of their values, measures last."""
+        return {**result_kinds(judged=self.judged), **dict.fromkeys(self.measures, "number")}
 
     @cached_property
     def layered(self) -> bool:

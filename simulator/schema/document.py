@@ -29,13 +29,15 @@ _BETTER_WORDS = re.compile(r"Input should be|(List|Dictionary|String) should hav
 class Document:
     """A parsed YAML file and the line on which each of its values stands.
 
-    files: of the values that another file holds, which this one includes.
+    files: of the values that another file holds, which this one includes. written: of values that the file has under
+    another path, that path.
     """
 
     name: str
     data: Any
     lines: dict[KeyPath, int]
     files: dict[KeyPath, str] = field(default_factory=dict)
+    written: dict[KeyPath, KeyPath] = field(default_factory=dict)
 
     def line(self, path: KeyPath) -> int:
         """The line of a value, or of the nearest value around it."""
@@ -44,7 +46,11 @@ class Document:
     def problem(self, path: KeyPath, text: str) -> str:
         """What is wrong with a value, after its place: ``file:line: path: text``."""
         file = self.files.get(self._known(path), self.name)
-        return f"{file}:{self.line(path)}: {dotted(path)}: {text}"
+        return f"{file}:{self.line(path)}: {dotted(self._written(path))}: {text}"
+
+    def _written(self, path: KeyPath) -> KeyPath:
+        outer = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.written), ())
+        return (*self.written.get(outer, ()), *path[len(outer) :])
 
     def _known(self, path: KeyPath) -> KeyPath:
         while path and path not in self.lines:

@@ -103,7 +103,8 @@ class Sweep(StrictModel):
 
     include: files, from this one's folder, whose keys hold where this file does not say otherwise; the later of two
     wins. design: a design point, in which each axis replaces one value. axes: by the dotted path of what they vary, or
-    a name of one's own for choices. constraints: conditions on settings, which cost nothing, or on result columns.
+    a name of one's own for choices. measures: result columns of one's own, each an expression of settings, results, and
+    measures before it. constraints: conditions on settings, which cost nothing, or on result columns.
     objectives: result columns, and whether less of them is better. scenarios: axes that are given, not chosen, such
     as a context: designs are compared within each of their combinations only.
     """
@@ -112,6 +113,7 @@ class Sweep(StrictModel):
     include: tuple[str, ...] = ()
     design: dict[str, Any]
     axes: dict[str, Annotated[AxisField, BeforeValidator(_axis)]] = Field(default_factory=dict)
+    measures: dict[str, str] = Field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     objectives: Annotated[dict[str, Literal["min", "max"]], Field(min_length=1)]
     scenarios: tuple[str, ...] = ()

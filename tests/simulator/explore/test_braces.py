@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from densimeter.formats.errors import ConfigError
 from densimeter.simulator.explore.braces import expanded, with_axes_expanded
@@ -48,6 +49,13 @@ def test_a_mistake_in_it_has_its_line() -> None:
         with_axes_expanded(parse(text, "s.yaml"))
     with pytest.raises(ConfigError, match=r"s\.yaml:2: axes\.\{a: a brace without its other half"):
         with_axes_expanded(parse("axes:\n  '{a': [1]\n", "s.yaml"))
+
+
+def test_a_mistake_of_many_axes_is_told_once_as_it_is_written() -> None:
+    with pytest.raises(ConfigError) as caught:
+        explore(parse(yaml.safe_dump({**SWEEP, "axes": {LAYERS: ["bfp4", "bfp6", "bfp44"]}}), "s.yaml"))
+    assert str(caught.value).startswith(f"s.yaml:5: axes.{LAYERS}[2]: 'bfp44': no format is called 'bfp44'")
+    assert "\n" not in str(caught.value)
 
 
 def test_designs_have_the_formats_of_their_layers() -> None:

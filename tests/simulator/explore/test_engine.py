@@ -297,6 +297,22 @@ def test_random_designs_are_different_and_as_many_as_asked_for(small_parts: int,
     assert sorted(found[0, 1000]) == sorted(found[1, 1000])
 
 
+def test_measures_are_columns_of_their_own(small_parts: int, tmp_path: Path) -> None:
+    """One names a result and a setting, the next one the first; both may be constraints and objectives."""
+    measures = {"tokens_per_mm2": "tokens_per_s / area_mm2 / workload.batch", "tenth": "tokens_per_mm2 / 10"}
+    whole = run(explore({**SWEEP, "measures": measures, "objectives": {"tenth": "max"}}), tmp_path / "whole")
+    rows = rows_of(whole.path)
+    for row in rows:
+        assert row["tokens_per_mm2"] == row["tokens_per_s"] / row["area_mm2"] / row["workload.batch"]
+        assert row["tenth"] == row["tokens_per_mm2"] / 10
+    assert whole.front["tenth"].to_pylist() == [max(row["tenth"] for row in rows)]
+    assert whole.facts["columns"]["tenth"] == {"meaning": "tokens_per_mm2 / 10"}
+    middle = sorted(row["tenth"] for row in rows)[len(rows) // 2]
+    changes = {"measures": measures, "constraints": [*SWEEP["constraints"], f"tenth >= {middle!r}"]}
+    better = rows_of(run(explore(SWEEP | changes), tmp_path / "better").path)
+    assert [row["index"] for row in better] == [row["index"] for row in rows if row["tenth"] >= middle]
+
+
 def test_a_sweep_without_axes_is_one_design(small_parts: int, tmp_path: Path) -> None:
     made = run(explore({**SWEEP, "axes": {}, "constraints": []}), tmp_path / "one")
     assert made.facts["counts"]["designs"] == made.front.num_rows == 1

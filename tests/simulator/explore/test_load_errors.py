@@ -71,6 +71,12 @@ MISTAKES = [
         "feasible: max",
         "objectives.feasible: no column of numbers in the results; expected one such",
     ),
+    # Measures.
+    ("max}", "max}\nmeasures: {good: area_mm3}", "measures.good: 'area_mm3': column 1: unknown name 'area_mm3'"),
+    ("max}", "max}\nmeasures: {good: area_mm2 > 1}", "measures.good: 'area_mm2 > 1': .*expected a number"),
+    ("max}", "max}\nmeasures: {area_mm2: lanes}", "measures.area_mm2: expected a name of one word, which no setting"),
+    ("max}", "max}\nmeasures: {good: better, better: lanes}", "measures.good: 'better': column 1: unknown name"),
+    ("tokens_per_s: max}", "god: max}\nmeasures: {good: lanes}", "objectives.god: .*did you mean 'good'?"),
     # The design.
     ("lanes: 16", "lans: 16", "my.yaml:4: design.lans: unknown key; did you mean 'lanes'?"),
     ("rows: 32, cols", "rows: 32, cls", "my.yaml:6: design.array.cls: unknown key; did you mean 'cols'?"),
