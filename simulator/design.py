@@ -32,6 +32,7 @@ def machine_of(design: DesignPoint) -> Machine:
         conversions_per_cycle=design.overlap.conversions_per_cycle,
         conversion_overlaps=design.overlap.conversion,
         vector_lanes=design.vector_lanes,
+        synthesize=design.synthesize,
     )
 
 

@@ -70,7 +70,7 @@ PIECES: Mapping[str, np.dtype[np.void]] = {
 
 def clock_mhz(machine: Machine) -> float:
     """The machine's clock. Raises ConfigError for one that its unit does not reach."""
-    period_ns = unit_period_ns(machine.datapath, machine.node_nm)
+    period_ns = unit_period_ns(machine.datapath, machine.node_nm, synthesize=machine.synthesize)
     fastest = 1000 / period_ns
     if machine.clock_mhz is None:
         return fastest
@@ -117,9 +117,10 @@ def table(piece: str, rows: Iterable[Row]) -> NDArray[np.void]:
 
 
 def unit_piece(machine: Machine) -> Row:
-    """Depends on datapath, node and clock asked for. Raises ModelRangeError and ConfigError as `clock_mhz` does."""
+    """Depends on datapath, node, clock asked for and `synthesize`. Raises errors as `clock_mhz` does."""
     node_nm = machine.node_nm
-    parts = {"unit": unit_part(machine.datapath, node_nm), "register": register_part(node_nm)}
+    unit = unit_part(machine.datapath, node_nm, synthesize=machine.synthesize)
+    parts = {"unit": unit, "register": register_part(node_nm)}
     return {
         "lanes": machine.datapath.lanes,
         "activation_bits": machine.activation_bits,

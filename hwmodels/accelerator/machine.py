@@ -46,7 +46,8 @@ class Machine:
     dram_efficiency: the share of the memory's bandwidth that is reached. transfer_overlaps: DRAM is read and written
     while the array computes. conversions_per_cycle: operand values that the converters at the array's edge take;
     conversion_overlaps: while it computes. vector_lanes: float32 operations a cycle outside the array; None for eight a
-    column, as beside the 128 x 128 arrays of TPU v2 and v3 (Norrie et al., IEEE Micro 41:2, 2021).
+    column, as beside the 128 x 128 arrays of TPU v2 and v3 (Norrie et al., IEEE Micro 41:2, 2021). synthesize: whether
+    area and period of a unit that is not on record are synthesised, in seconds to minutes, rather than estimated.
     """
 
     datapath: Datapath
@@ -64,6 +65,7 @@ class Machine:
     conversions_per_cycle: float = math.inf
     conversion_overlaps: bool = True
     vector_lanes: int | None = None
+    synthesize: bool = False
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols", "vector_lanes"):

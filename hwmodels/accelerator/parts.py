@@ -48,16 +48,16 @@ class Buffer:
 
 
 @lru_cache(maxsize=4096)
-def unit_part(datapath: Datapath, node_nm: float) -> Part:
-    """A dot-product unit, all lanes; its event is a cycle of work."""
-    figures = unit_figures(known_unit(datapath), LOGIC_LIBRARY)
+def unit_part(datapath: Datapath, node_nm: float, *, synthesize: bool = False) -> Part:
+    """A dot-product unit, all lanes; its event is a cycle of work. synthesize: as `unit_figures` has it."""
+    figures = unit_figures(known_unit(datapath), LOGIC_LIBRARY, synthesize=synthesize)
     return _scaled(figures.area_um2, figures.leakage_nw, figures.energy_fj, node_nm)
 
 
 @lru_cache(maxsize=4096)
-def unit_period_ns(datapath: Datapath, node_nm: float) -> float:
+def unit_period_ns(datapath: Datapath, node_nm: float, *, synthesize: bool = False) -> float:
     """The shortest clock period of a unit."""
-    figures = unit_figures(known_unit(datapath), LOGIC_LIBRARY)
+    figures = unit_figures(known_unit(datapath), LOGIC_LIBRARY, synthesize=synthesize)
     return figures.min_period_ns.value * scale_delay(LOGIC_NODE_NM, node_nm).factor
 
 

@@ -59,7 +59,7 @@ _PIECES: Mapping[str, tuple[Callable[[Machine], Row], tuple[str, ...]]] = {
     "capacities": (lookup.capacities_piece, ("buffers",)),
     "overlap": (lookup.overlap_piece, ("overlap",)),
     "dram": (lookup.dram_piece, ("dram",)),
-    "unit": (lookup.unit_piece, ("unit", "node_nm", "clock_mhz")),
+    "unit": (lookup.unit_piece, ("unit", "node_nm", "clock_mhz", "synthesize")),
 }
 
 

@@ -168,7 +168,8 @@ class WorkloadField(StrictModel):
 class DesignPoint(UnitField):
     """One machine with one workload. format, activation, lanes and accumulator say what its units compute in.
 
-    accuracy: on which model and text its numbers are judged; without it, they are not.
+    synthesize: whether a unit that is not on record is synthesised, which takes seconds to minutes and is kept, rather
+    than estimated. accuracy: on which model and text its numbers are judged; without it, they are not.
     """
 
     storage: StorageField = StorageField()
@@ -181,4 +182,5 @@ class DesignPoint(UnitField):
     sram_cells: Literal["itrs-hp", "itrs-lop", "itrs-lstp"] = "itrs-lstp"
     vector_lanes: Size | None = None
     workload: WorkloadField
+    synthesize: bool = False
     accuracy: AccuracyField | None = None

@@ -1,5 +1,6 @@
 """Columns of a sweep are what `simulator.evaluate` says of each of its designs, to the last bit."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from densimeter.hwmodels.accelerator.cost import PARTS
 from densimeter.hwmodels.accelerator.performance import MACHINE
 from densimeter.simulator import evaluate
 from densimeter.simulator.explore.columns import SECTIONS, Evaluator
+from densimeter.simulator.explore.load import explore
 from densimeter.simulator.explore.result_names import result_kinds
 from densimeter.simulator.schema.design import DesignPoint
 from support.spaces import space_of
+from support.sweeps import SWEEP
 
 # Every setting varies; what cannot be built is rare enough that many designs can.
 EVERYTHING: dict[str, list[Any]] = {
@@ -109,8 +112,8 @@ def test_no_designs_at_all() -> None:
 
 def test_every_key_of_a_design_has_a_section_and_every_section_was_varied() -> None:
     assert sorted(key for keys in SECTIONS.values() for key in keys) == sorted(DesignPoint.model_fields)
-    # What the section `accuracy` does is under test in test_judging.py.
-    assert {path.split(".")[0] for path in EVERYTHING} == DesignPoint.model_fields.keys() - {"accuracy"}
+    # Of the others the tests are in test_judging.py, and at the end of this file.
+    assert {path.split(".")[0] for path in EVERYTHING} == DesignPoint.model_fields.keys() - {"accuracy", "synthesize"}
 
 
 @pytest.mark.parametrize("row", [MACHINE, PARTS])
@@ -131,3 +134,22 @@ def test_a_section_may_have_more_settings_than_an_integer_holds() -> None:
     found = Evaluator(space).evaluate(space.codes(indices), len(indices))
     bits = [evaluate(space.design(index))["bits_per_weight"] for index in indices[:3].tolist()]
     assert found.columns["bits_per_weight"][:3].tolist() == bits
+
+
+@pytest.mark.rtl
+def test_units_are_synthesised_where_a_design_asks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is synthesised has no band; what is estimated has one. Energies are estimated either way."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    space = explore(
+        {
+            **SWEEP,
+            "design": {**SWEEP["design"], "format": "int3", "accumulator": "int32", "lanes": 2},
+            "axes": {"synthesize": [False, True]},
+            "constraints": [],
+        }
+    ).space
+    columns = Evaluator(space).evaluate(space.codes(np.arange(2)), 2).columns
+    spread = columns["area_mm2_high"] - columns["area_mm2_low"]
+    assert spread[1] == 0 < spread[0]
+    assert columns["areas_mm2.units"][0] != columns["areas_mm2.units"][1]
+    assert len(list(tmp_path.rglob("*.json"))) == 1
