@@ -193,6 +193,12 @@ class BlockFormat:
         """Values of a row filled up with zeros to whole blocks."""
         return self.blocks_per_row(row_length) * self.block_columns if self.block_columns else row_length
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: facts, bits and values."""
+        from densimeter.formats.display import card  # which reads formats, this module among them
+
+        return card(self)
+
 
 def scale_format(scale: DoubleScale) -> BlockFormat:
     """The format in which double quantisation stores the scales, less their mean."""
