@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from densimeter.kernels.matmul import matmul
     from densimeter.kernels.storage import load, save
     from densimeter.kernels.tensor import QuantizedTensor, quantize, quantize_dequantize, unpack
+    from densimeter.kernels.tensor_core import TensorCore, tensor_core_matmul
     from densimeter.kernels.unit import Registers, accumulate_stream
 
 __all__ = [
     "MacArrayRun",
     "QuantizedTensor",
     "Registers",
+    "TensorCore",
     "accumulate_stream",
     "load",
     "matmul",
@@ -29,6 +31,7 @@ __all__ = [
     "read_gguf",
     "run_mac_array",
     "save",
+    "tensor_core_matmul",
     "unpack",
 ]
 
@@ -38,6 +41,7 @@ _HOMES = {
     "matmul": ("matmul",),
     "storage": ("load", "save"),
     "tensor": ("QuantizedTensor", "quantize", "quantize_dequantize", "unpack"),
+    "tensor_core": ("TensorCore", "tensor_core_matmul"),
     "unit": ("Registers", "accumulate_stream"),
 }
 

@@ -17,8 +17,8 @@ from densimeter.formats.datapath import Datapath, default_lanes, derive
 from densimeter.formats.element import IntElement
 from densimeter.formats.errors import FormatError
 from densimeter.kernels.array_bounds import of_weights, worst_case
-from densimeter.kernels.array_loops import EXACT_SUMS, LARGEST_PANEL, ArrayParameters, Limits, Side, run
-from densimeter.kernels.matmul import _has_outer_scale, _outer_scale, _quantized
+from densimeter.kernels.array_loops import EXACT_SUMS, ArrayParameters, Limits, Side, run, widest_panel
+from densimeter.kernels.operand_tensors import checked_operands, has_outer_scale, outer_scale, scales_of_rows
 from densimeter.kernels.operands import NAN_SCALE, unpack_operand
 from densimeter.kernels.tensor import QuantizedTensor
 
@@ -91,9 +91,7 @@ def run_mac_array(
 
     Raises FormatError for elements that are no integers, and for what `matmul` refuses.
     """
-    left, right = _quantized(a, activation, "a"), _quantized(w, weight, "w")
-    if left.shape[1] != right.shape[1]:
-        raise FormatError(f"a is {left.shape} and w is {right.shape}; expected [M, K] and [N, K] with the same K")
+    left, right = checked_operands(a, w, activation, weight)
     parsed = parse_accumulator(accumulator) if isinstance(accumulator, str) else accumulator
     if not isinstance(parsed, IntAccumulator):
         raise FormatError(f"accumulator is {parsed}, expected a finite one of integers such as int24 or int24_saturate")
@@ -113,7 +111,7 @@ def run_mac_array(
     _check_exact(sums, datapath)
     run(
         rows.values.astype(dtype, copy=False),
-        _panels(columns.values, dtype),
+        _panels(columns.values, dtype, widest_panel(*shape)),
         _side(left, datapath, datapath.exponent_offset),
         _side(right, datapath),
         ArrayParameters(datapath.lanes, segment, parsed.overflow == "saturate"),
@@ -123,9 +121,9 @@ def run_mac_array(
         first_overflow,
         needed_bits,
     )
-    if any(_has_outer_scale(fmt) for fmt in datapath.operands):
+    if any(has_outer_scale(fmt) for fmt in datapath.operands):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            product *= _outer_scale(left)[:, None] * _outer_scale(right)[None, :]
+            product *= outer_scale(left)[:, None] * outer_scale(right)[None, :]
     product[np.isnan(product)] = _CANONICAL_NAN
     products = min(segment, left.shape[1])  # without those that fill the last group up
     return MacArrayRun(
@@ -162,7 +160,7 @@ class _Integers(NamedTuple):
 def _integers(tensor: QuantizedTensor, datapath: Datapath, segment: int) -> _Integers:
     """Unpack an operand some rows at a time: on the way its integers take twice the space."""
     codes = tensor.code_rows().reshape(tensor.shape)
-    scales = _scale_rows(tensor)
+    scales = scales_of_rows(tensor)
     length = codes.shape[1] + -codes.shape[1] % datapath.lanes
     starts = np.arange(0, length, segment)
     values = np.empty((len(codes), length), np.float32)
@@ -181,16 +179,11 @@ def _integers(tensor: QuantizedTensor, datapath: Datapath, segment: int) -> _Int
 def _side(tensor: QuantizedTensor, datapath: Datapath, exponent: int = 0) -> Side:
     """Block scales as numbers times ``2**exponent``, NaN where they are."""
     codes, fmt = tensor.code_rows().reshape(tensor.shape), tensor.format
-    operand = unpack_operand(codes[:, :0], _scale_rows(tensor), fmt, datapath)
+    operand = unpack_operand(codes[:, :0], scales_of_rows(tensor), fmt, datapath)
     numbers = np.ldexp(operand.scale_significands.astype(np.float64), operand.scale_exponents + exponent)
     numbers[operand.scale_exponents == NAN_SCALE] = np.nan
     block = fmt.block_columns if fmt.has_unit_scale else None
     return Side(np.ascontiguousarray(numbers.T), block or max(codes.shape[1] + datapath.lanes, 1))
-
-
-def _scale_rows(tensor: QuantizedTensor) -> NDArray[np.unsignedinteger]:
-    """Scale codes of every row: the rows of a tile each get its scale."""
-    return tensor.scale_rows().repeat(tensor.format.block_rows, axis=0)[: max(tensor.shape[0], 1)]
 
 
 def _check_exact(sums: float, datapath: Datapath) -> None:
@@ -222,9 +215,9 @@ def _segment(datapath: Datapath, length: int) -> int:
     return min(math.gcd(*blocks), whole) if blocks else whole
 
 
-def _panels(values: NDArray[np.float32], dtype: type[np.floating]) -> NDArray[np.floating]:
+def _panels(values: NDArray[np.float32], dtype: type[np.floating], widest: int) -> NDArray[np.floating]:
     """[N, K] as [panels, K, columns], the last panel filled up with zeros; columns are whole vectors, panels alike."""
-    count = max(-(-len(values) // LARGEST_PANEL), 1)
+    count = max(-(-len(values) // widest), 1)
     width = -(-len(values) // (count * _VECTOR)) * _VECTOR
     panels = np.zeros((count, values.shape[1], width), dtype)
     for panel, first in zip(panels, range(0, len(values), max(width, 1)), strict=False):

@@ -8,6 +8,7 @@ time.
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
@@ -19,10 +20,11 @@ EXACT_SUMS: dict[type[np.floating], float] = {np.float32: 2.0**22, np.float64: 2
 
 A register that such sums can leave is no wider, so that it plus one group plus half its range is exact too.
 """
-LARGEST_PANEL = 256
-"""Columns of a panel: their registers and running extremes stay in the first-level cache."""
+_LARGEST_PANEL = 256  # columns, whose registers and running extremes stay in the first-level cache
 
 _ROWS = 16  # of a task
+_SMALLEST_PANEL = 32
+_TASKS_PER_THREAD = 4
 
 # Integers have no NaN and need no negative zero; fused multiplication rounds them no more than any other.
 _INTEGERS = {"contract", "nnan", "nsz"}
@@ -63,6 +65,13 @@ class Side(NamedTuple):
 
     scales: NDArray[np.float64]
     block: int
+
+
+def widest_panel(rows: int, columns: int) -> int:
+    """Columns of a panel of a product of this shape: fewer where rows alone would leave threads without a task."""
+    tasks = _TASKS_PER_THREAD * numba.get_num_threads()
+    panels = -(-tasks // max(-(-rows // _ROWS), 1))
+    return min(max(columns // panels, _SMALLEST_PANEL), _LARGEST_PANEL)
 
 
 @njit(inline="always")

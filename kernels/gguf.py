@@ -48,7 +48,7 @@ class GgufTensor:
     def read(self) -> QuantizedTensor | NDArray[np.generic]:
         """The quantised tensor, or the plain array, mapped from the file; FormatError for other types."""
         if self.format is not None:
-            return unpack(self._data.tobytes(), self.format, self.shape)
+            return unpack(np.ascontiguousarray(self._data).view(np.uint8).reshape(-1), self.format, self.shape)
         if not self.plain:
             raise FormatError(f"tensor {self.name!r} is {self.type_name}, which no format of the catalog stands for")
         bfloat16 = self.type_name == "BF16"  # which the reader leaves as bytes

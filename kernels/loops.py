@@ -6,8 +6,11 @@ import numpy as np
 from numba import njit, prange
 
 from densimeter.kernels.bits import power_of_two
-from densimeter.kernels.encode import ABOVE_FLOAT32, decode_float, encode, nan_code, noise, saturated_float32
+from densimeter.kernels.decode_lanes import decode, decode_floats
+from densimeter.kernels.encode import ABOVE_FLOAT32, decode_float, encode, nan_code, noise
 from densimeter.kernels.parameters import (
+    CODEBOOK,
+    FLOAT,
     MINIMUM,
     NAN_BLOCK,
     NAN_KEPT,
@@ -16,27 +19,13 @@ from densimeter.kernels.parameters import (
     POWER_OF_TWO,
     SIGNED_SCALE,
     STOCHASTIC,
-    VECTOR_FLOATS,
-    VECTOR_INTEGERS,
-    VECTOR_LEVELS,
-    VECTOR_LOGS,
-    VECTOR_RECIPROCALS,
+    TOWARD_ZERO,
     ZERO_POINT,
     CodecFields,
 )
+from densimeter.kernels.plain_lanes import largest_of_many
 from densimeter.kernels.scales import choose, exponent_code, microexponent, read, read_microexponent
-from densimeter.kernels.simd import (
-    decode,
-    encode_floats,
-    encode_integers,
-    encode_levels,
-    encode_logs,
-    encode_reciprocals,
-    greatest_value,
-    largest_magnitude_bits,
-    least_value,
-    shift_parts,
-)
+from densimeter.kernels.simd import encode_floats, encode_integers, encode_levels
 from densimeter.kernels.vectors import LANES
 
 _INFINITY_BITS = np.uint32(0x7F800000)
@@ -85,15 +74,11 @@ def _magnitude(bits):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def largest_bits(values, start, stop):  # type: ignore[no-untyped-def]
     """The largest bit pattern of |values[start:stop]|; NaN has the largest of all."""
-    largest = np.uint32(0)
-    i = start
-    while i + LANES <= stop:
-        largest = max(largest, largest_magnitude_bits(values, i))
-        i += LANES
-    bits = values.view(np.uint32)
-    while i < stop:
+    if stop - start >= LANES:
+        return largest_of_many(values, start, stop)
+    largest, bits = np.uint32(0), values.view(np.uint32)
+    for i in range(start, stop):
         largest = max(largest, bits[i] & _MAGNITUDE_MASK)
-        i += 1
     return largest
 
 
@@ -108,29 +93,6 @@ def _largest_number(values):  # type: ignore[no-untyped-def]
         else:
             largest = max(largest, magnitude)
     return largest, nans
-
-
-@njit(inline="always")
-def _range_of_row(values, start, stop):  # type: ignore[no-untyped-def]
-    """(least, greatest) of finite numbers."""
-    least, greatest, i = np.float32(np.inf), np.float32(-np.inf), start
-    while i + LANES <= stop:
-        least, greatest = min(least, least_value(values, i)), max(greatest, greatest_value(values, i))
-        i += LANES
-    while i < stop:
-        least, greatest = min(least, values[i]), max(greatest, values[i])
-        i += 1
-    return np.float64(least), np.float64(greatest)
-
-
-@njit(cache=True)
-def range_of_block(x, first, top, bottom, start, stop):  # type: ignore[no-untyped-def]
-    """(least, greatest) of a block of finite numbers; `first` is x[top]."""
-    least, greatest = _range_of_row(first, start, stop)
-    for row in range(top + 1, bottom):
-        low, high = _range_of_row(x[row], start, stop)
-        least, greatest = min(least, low), max(greatest, high)
-    return least, greatest
 
 
 @njit(cache=True)
@@ -177,42 +139,31 @@ def _choose_scale(x, first, top, bottom, start, stop, factor, p):  # type: ignor
         return state, code, power_of_two(code - s.bias), 0.0, 0.0
     extreme, least, greatest = 0.0, 0.0, 0.0
     if s.kind == SIGNED_SCALE or s.kind == ZERO_POINT or s.kind == MINIMUM:
-        least, greatest = range_of_block(x, first, top, bottom, start, stop) if state == PLAIN else (0.0, 0.0)
-        extreme = greatest if greatest > -least else least
-        if state != PLAIN or greatest == -least:  # of two extremes the first one counts
-            extreme, least, greatest = extremes(x[top:bottom, start:stop], e.nan_policy)
+        extreme, least, greatest = extremes(x[top:bottom, start:stop], e.nan_policy)
     code, unit, zero, minimum = choose(_magnitude(largest), extreme, least, greatest, factor, p)
     return state, code, unit, zero, minimum
+
+
+@njit(inline="always")
+def encode_by_float64(values, out, i, unit, zero, minimum, e, f, ladder):  # type: ignore[no-untyped-def]
+    """Sixteen codes of plain numbers, of the kinds of elements that `ElementFields.vectors` says, or in doubt."""
+    if e.kind == CODEBOOK:
+        encode_levels(values, out, i, unit, e, ladder)
+    elif e.kind == FLOAT:
+        above = e.overflow_code if e.overflow_code >= 0 and e.rounding != TOWARD_ZERO else f.largest_code
+        encode_floats(values, out, i, unit, e, f, above)
+    else:
+        encode_integers(values, out, i, unit, zero, minimum, e)
 
 
 @njit(inline="always")
 def _encode_run(values, row, start, stop, seed, state, unit, zero, minimum, p, ladder, out):  # type: ignore[no-untyped-def]
     """Encode values[start:stop] of a row, which share a scale; values are numbered row after row."""
     e, i = p.element, start
-    if state == PLAIN and unit != 0.0:
-        inverse = 1.0 / abs(unit) if p.scale.kind <= POWER_OF_TWO else 0.0  # exact, or none
-        if e.vector == VECTOR_INTEGERS:
-            while i + LANES <= stop:
-                encode_integers(values, out, i, unit, inverse, zero, minimum, e)
-                i += LANES
-        elif e.vector == VECTOR_FLOATS:
-            above = e.overflow_code if e.overflow_code >= 0 else p.float.largest_code
-            while i + LANES <= stop:
-                encode_floats(values, out, i, unit, inverse, e, p.float, above)
-                i += LANES
-        elif e.vector == VECTOR_LOGS:
-            while i + LANES <= stop:
-                encode_logs(values, out, i, inverse, e)
-                i += LANES
-        elif e.vector == VECTOR_LEVELS:
-            while i + LANES <= stop:
-                encode_levels(values, out, i, unit, e, ladder)
-                i += LANES
-        elif e.vector == VECTOR_RECIPROCALS:
-            reciprocal = saturated_float32(1.0 / unit)
-            while i + LANES <= stop:
-                encode_reciprocals(values, out, i, reciprocal, minimum, e)
-                i += LANES
+    if state == PLAIN and unit != 0.0 and e.vectors:
+        while i + LANES <= stop:
+            encode_by_float64(values, out, i, unit, zero, minimum, e, p.float, ladder)
+            i += LANES
     if i < stop:
         _encode_one_by_one(values, i, stop, row * values.size, seed, unit, zero, minimum, p, ladder, out)
 
@@ -232,18 +183,12 @@ def _encode_one_by_one(values, start, stop, index, seed, unit, zero, minimum, p,
 
 
 @njit(error_model="numpy")
-def _scale_parts(values, start, stop, block, state, code, s, scaled):  # type: ignore[no-untyped-def]
+def _scale_parts(values, start, stop, block, code, s, scaled):  # type: ignore[no-untyped-def]
     """Shift the parts of one block up by their microexponents, which is exact, into `scaled`.
 
     Returns the scale code with the microexponents: under the shared exponent, the shifted values have the right codes.
     """
     width, shared, part = block // s.micro_parts, code, 0
-    if state == PLAIN and LANES % width == 0:
-        while start + part * width + LANES <= stop:
-            first, top = start + part * width, shared - s.bias + s.offset
-            shifts = shift_parts(values, scaled, first, top, width, s.micro_bits, s.micro_largest)
-            code |= shifts << (s.bits + part * s.micro_bits)
-            part += LANES // width
     while part < s.micro_parts:
         first = min(start + part * width, stop)
         last = min(first + width, stop)
@@ -293,7 +238,7 @@ def _quantize_group(x, top, bottom, block, factor, seed, e, f, s, stored, least_
                     code = get(scales, b, s.code_bytes)
                     unit = power_of_two((code & ((np.int64(1) << s.bits) - 1)) - s.bias)
                     if s.micro_parts > 0:
-                        code = _scale_parts(values, start, stop, block, state, code, s, scaled)
+                        code = _scale_parts(values, start, stop, block, code, s, scaled)
                         put(scales, b, s.code_bytes, code)
                 else:
                     unit, zero, minimum = shared[b, 0], shared[b, 1], shared[b, 2]
@@ -317,7 +262,8 @@ def quantize_loop(x, g, factor, seed, e, f, s, stored, minimum, ladder, codes, s
 def dequantize_row(codes, scales, block, factor, e, f, s, stored, least_stored, table, out):  # type: ignore[no-untyped-def]
     p = CodecFields(e, f, s, stored, least_stored)
     length, width = out.size, block // max(s.micro_parts, 1)
-    vectors = table.size > 0 and (s.micro_parts == 0 or LANES % width == 0 or width % LANES == 0)
+    listed = table.size > 0
+    vectors = s.micro_parts == 0 or (listed and (LANES % width == 0 or width % LANES == 0))
     for b in range(scales.size // s.code_bytes):
         code = get(scales, b, s.code_bytes)
         unit, zero, added = read(code, factor, p)
@@ -325,13 +271,16 @@ def dequantize_row(codes, scales, block, factor, e, f, s, stored, least_stored, 
         i = start
         if vectors:
             while i + LANES <= stop:
-                shifts = code >> (s.bits + (i - start) // width * s.micro_bits) if s.micro_parts > 0 else 0
-                shifting = shifts, width, s.micro_bits, s.micro_largest
-                decode(codes, e.code_bytes, table, out, i, unit, zero, added, *shifting)
+                if listed:
+                    shifts = code >> (s.bits + (i - start) // width * s.micro_bits) if s.micro_parts > 0 else 0
+                    shifting = shifts, width, s.micro_bits, s.micro_largest
+                    decode(codes, e.code_bytes, table, out, i, unit, zero, added, *shifting)
+                else:
+                    decode_floats(codes, e.code_bytes, out, i, unit, added, f)
                 i += LANES
         while i < stop:
             element = get(codes, i, e.code_bytes)
-            value = table[element] if table.size > 0 else decode_float(element, f)
+            value = table[element] if listed else decode_float(element, f)
             if s.micro_parts > 0:
                 value *= power_of_two(-read_microexponent(code, (i - start) // width, s))
             out[i] = np.float32((value - zero) * unit) + np.float32(added)

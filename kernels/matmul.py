@@ -1,6 +1,5 @@
 """The bit-exact matrix product: what an accelerator of one kind of multiply-accumulate unit would return."""
 
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,17 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from densimeter.formats.accumulator import Accumulator, Fp32Accumulator
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath, default_lanes, derive
-from densimeter.formats.element import FLOAT32, IntElement
-from densimeter.formats.errors import FormatError
-from densimeter.formats.grid import grid
-from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import parameters
-from densimeter.kernels.codec import dequantize_rows
 from densimeter.kernels.dot import matmul_groups
 from densimeter.kernels.gemm import multiply, multiply_floats
+from densimeter.kernels.operand_tensors import checked_operands, element_values, outer_scale, scales_of_rows
 from densimeter.kernels.operands import Operand, scale_table, unpack_operand
 from densimeter.kernels.plan import Coded, plan, slow_rows
-from densimeter.kernels.tensor import QuantizedTensor, quantize
+from densimeter.kernels.tensor import QuantizedTensor
 
 LARGEST_SINGLE_SUM_BITS = 62
 """Group sums up to this width fit one int64."""
@@ -45,9 +40,7 @@ def matmul(
     ascending k. Scales per row or tensor stay outside the unit: the accumulated value, rounded to float32, is
     multiplied by the float32 product of both. Returns float32 [M, N]; every NaN is the canonical one.
     """
-    left, right = _quantized(a, activation, "a"), _quantized(w, weight, "w")
-    if left.shape[1] != right.shape[1]:
-        raise FormatError(f"a is {left.shape} and w is {right.shape}; expected [M, K] and [N, K] with the same K")
+    left, right = checked_operands(a, w, activation, weight)
     lanes = default_lanes(activation, weight) if lanes is None else lanes
     datapath = _derive(activation, weight, lanes, accumulator)
     out = np.zeros((left.shape[0], right.shape[0]), np.float32)
@@ -56,7 +49,7 @@ def matmul(
             multiply_floats(element_values(left), element_values(right), not _keeps_subnormals(datapath), out)
         else:
             _accumulate(left, right, datapath, out)
-        _finish(out, _outer_scale(left), _outer_scale(right))
+        _finish(out, outer_scale(left), outer_scale(right))
     return out
 
 
@@ -68,7 +61,7 @@ def _accumulate(left: QuantizedTensor, right: QuantizedTensor, datapath: Datapat
         _accumulate_one_by_one(left, right, datapath, slice(None), slice(None), out)
         return
     multiply(a, w, how, datapath, out)
-    rows, columns = map(np.flatnonzero, slow_rows(a, w, datapath))
+    rows, columns = map(np.flatnonzero, slow_rows(a, w, datapath, how))
     if rows.size:
         _accumulate_one_by_one(left, right, datapath, rows, slice(None), out)
     if columns.size:
@@ -102,32 +95,6 @@ def _finish(out, row_scales, column_scales):  # type: ignore[no-untyped-def]
             out[i, j] = value if value == value else np.float32(np.nan)
 
 
-def element_values(tensor: QuantizedTensor) -> NDArray[np.float32]:
-    """Element values [rows, K] without any scale."""
-    codes = tensor.code_rows().reshape(tensor.shape)
-    if tensor.format.element == FLOAT32:
-        return codes.astype(np.uint32, copy=False).view(np.float32)
-    return _bare_values(codes, BlockFormat(tensor.format.name, tensor.format.element))
-
-
-def _bare_values(codes: NDArray[np.unsignedinteger], fmt: BlockFormat) -> NDArray[np.float32]:
-    """Values of [rows, K] codes of a format without a scale."""
-    values = np.empty(codes.shape, np.float32)
-    dequantize_rows(codes, np.zeros(codes.shape, np.uint8), fmt, grid(fmt, codes.shape, 1), 1.0, values)
-    return values
-
-
-def _quantized(x: ArrayLike | QuantizedTensor, fmt: BlockFormat, name: str) -> QuantizedTensor:
-    tensor = x if isinstance(x, QuantizedTensor) else quantize(np.asarray(x), fmt)
-    if len(tensor.shape) != 2 or tensor.axis != 1:
-        raise FormatError(
-            f"{name} has shape {tensor.shape}, quantised along axis {tensor.axis}; expected [rows, K] along K"
-        )
-    if tensor.format != fmt:
-        raise FormatError(f"{name} is quantised as {tensor.format.name}, expected {fmt.name}")
-    return tensor
-
-
 def coded(tensor: QuantizedTensor) -> Coded:
     return Coded(
         tensor.format, tensor.code_rows().reshape(tensor.shape), scale_table(tensor.scale_rows(), tensor.format)
@@ -136,32 +103,10 @@ def coded(tensor: QuantizedTensor) -> Coded:
 
 def _operand(tensor: QuantizedTensor, datapath: Datapath, rows: Selection) -> Operand:
     """Codes of some rows with a scale a row and block: the rows of a tile each get its scale."""
-    scales = tensor.scale_rows().repeat(tensor.format.block_rows, axis=0)[: tensor.shape[0]]
+    scales = scales_of_rows(tensor)
     codes = tensor.code_rows().reshape(tensor.shape)[rows]
     return unpack_operand(codes, scales[rows] if len(scales) > 1 else scales, tensor.format, datapath)
 
 
 def _keeps_subnormals(datapath: Datapath) -> bool:
     return isinstance(datapath.accumulator, Fp32Accumulator) and datapath.accumulator.subnormals
-
-
-def _has_outer_scale(fmt: BlockFormat) -> bool:
-    return fmt.has_tensor_scale or (fmt.scale is not None and not fmt.has_unit_scale)
-
-
-def _outer_scale(tensor: QuantizedTensor) -> NDArray[np.float32]:
-    """The float32 factor of every row: its row, tensor or second-level scale, or 1."""
-    fmt, rows = tensor.format, tensor.shape[0]
-    if fmt.has_tensor_scale:
-        return np.full(rows, tensor.tensor_scale, np.float32)
-    if fmt.has_unit_scale or fmt.scale is None:
-        return np.ones(rows, np.float32)
-    codes = tensor.scale_rows().reshape(-1, 1)
-    if isinstance(fmt.scale, PowerOfTwoScale):
-        ones = replace(fmt, element=IntElement(2), block=1, specials=None)
-        values = np.empty(codes.shape, np.float32)
-        dequantize_rows(np.ones_like(codes), codes, ones, grid(ones, codes.shape, 1), 1.0, values)
-    else:
-        assert isinstance(fmt.scale, FloatScale)
-        values = _bare_values(codes, BlockFormat("scale", fmt.scale.element))
-    return np.full(rows, values[:, 0], np.float32)

@@ -14,6 +14,27 @@ from numpy.typing import NDArray
 _QUAD = 4  # the most values in a word
 
 
+class Panels(NamedTuple):
+    """One operand, a panel along the first axis; what a product has no use for is [panels, 0].
+
+    values: as the adder takes them. starts: int32 [panels, groups * rows], where sums start (of the first operand).
+    scales: [panels, groups * rows]. low: the second plane (`split`), as values are; marks: int32 [panels, groups], a
+    bit for every step at which a row has something there.
+    """
+
+    values: NDArray[Any]
+    starts: NDArray[np.int32]
+    scales: NDArray[Any]
+    low: NDArray[np.int16]
+    marks: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, values: NDArray[Any], **others: NDArray[Any]) -> "Panels":
+        """With values and whatever else there is."""
+        none = {"starts": np.int32, "scales": np.float32, "low": np.int16, "marks": np.int32}
+        return cls(values, *(others.get(name, np.empty((len(values), 0), kind)) for name, kind in none.items()))
+
+
 class Grouping(NamedTuple):
     """How k is cut up. height: rows of a panel. lanes: values of a group. parts: values of a step and row."""
 
@@ -62,11 +83,9 @@ def lay_out(
     values = np.empty((panels, groups * grouping.steps * grouping.height * grouping.parts), kind)
     starts = np.empty((panels, groups * grouping.height if with_starts else 0), np.int32)
     if table is None or factors is not None or grouping.lanes % _QUAD or grouping.parts == 1:
-        _lay_out(codes, table, padding, grouping, factors, values)
+        _lay_out(codes, table, padding, grouping, factors, values, starts)
     else:
-        _lay_out_words(codes, _words(table, grouping.parts), padding, grouping, values.view(np.uint32))
-    if with_starts:
-        _add_up(values.view(np.uint32), grouping, starts)
+        _lay_out_words(codes, _words(table, grouping.parts), padding, grouping, values.view(np.uint32), starts)
     return values, starts
 
 
@@ -92,11 +111,18 @@ def lay_out_scales(
     return out
 
 
-def special_rows(codes: NDArray[np.unsignedinteger], table: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Rows with a code of which the table says something."""
-    rows = np.zeros(len(codes), bool)
-    _mark_specials(codes, table, rows)
-    return rows
+def mark_steps(low: NDArray[np.int16], grouping: Grouping) -> NDArray[np.int32]:
+    """`Panels.marks` of a second plane."""
+    marks = np.empty((len(low), low.shape[1] // (grouping.steps * grouping.height * grouping.parts)), np.int32)
+    _mark_steps(low.view(np.uint32), grouping.height, grouping.steps, marks)
+    return marks
+
+
+def bits_of_rows(codes: NDArray[np.unsignedinteger], table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All that a table says of the codes of a row, ored together."""
+    bits = np.empty(len(codes), np.int64)
+    _collect_bits(codes, table, bits)
+    return bits
 
 
 def block_spans(codes: NDArray[np.unsignedinteger], table: NDArray[np.int64], lanes: int) -> NDArray[np.int64]:
@@ -106,8 +132,20 @@ def block_spans(codes: NDArray[np.unsignedinteger], table: NDArray[np.int64], la
     return spans
 
 
+@njit
+def _add_up(words, steps, starts):  # type: ignore[no-untyped-def]
+    """starts[group, row] = -128 times the sum of a group's bytes in words [steps, rows] of one panel."""
+    for group in range(starts.shape[0]):
+        starts[group] = 128 * 512 * steps  # every byte is taken for 128 more, so that none is negative
+        for step in range(group * steps, (group + 1) * steps):
+            for row in range(starts.shape[1]):
+                raised = np.int32(words[step, row] ^ np.uint32(0x80808080))
+                pairs = (raised & 0x00FF00FF) + ((raised >> 8) & 0x00FF00FF)
+                starts[group, row] -= 128 * ((pairs & 0xFFFF) + (pairs >> 16))
+
+
 @njit(parallel=True, nogil=True, cache=True)
-def _lay_out(codes, table, padding, grouping, factors, values):  # type: ignore[no-untyped-def]
+def _lay_out(codes, table, padding, grouping, factors, values, starts):  # type: ignore[no-untyped-def]
     """Value by value, whatever they are."""
     height, lanes, parts = grouping
     rows, count = codes.shape
@@ -129,12 +167,15 @@ def _lay_out(codes, table, padding, grouping, factors, values):  # type: ignore[
                 if factors is not None:
                     value = value * factors.values[(top + row) // factors.rows, k // factors.columns] + factors.offset
                 at[row] = value
+        if starts.shape[1] > 0:
+            _add_up(values[panel].view(np.uint32).reshape(-1, height), steps, starts[panel].reshape(-1, height))
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _lay_out_words(codes, tables, padding, grouping, words):  # type: ignore[no-untyped-def]
+def _lay_out_words(codes, tables, padding, grouping, words, starts):  # type: ignore[no-untyped-def]
     """Two or four values at once, where groups are whole steps: the words of `tables` joined."""
-    height, _, parts = grouping
+    height, lanes, parts = grouping
+    steps_of_group = lanes // parts
     rows, count = codes.shape
     for panel in prange(words.shape[0]):
         top = panel * height
@@ -157,22 +198,8 @@ def _lay_out_words(codes, tables, padding, grouping, words):  # type: ignore[no-
                     k = step * parts + part
                     word |= tables[part, own[k] if k < count else padding]
                 target[step, row] = word
-
-
-@njit(parallel=True, nogil=True, cache=True)
-def _add_up(words, grouping, starts):  # type: ignore[no-untyped-def]
-    """starts[panel, group * height + row] = -128 times the sum of a group's bytes."""
-    height, steps = grouping[0], words.shape[1] // max(starts.shape[1], 1)
-    for panel in prange(words.shape[0]):
-        source = words[panel].reshape(-1, height)
-        target = starts[panel].reshape(-1, height)
-        for group in range(target.shape[0]):
-            target[group] = 128 * 512 * steps  # every byte is taken for 128 more, so that none is negative
-            for step in range(group * steps, (group + 1) * steps):
-                for row in range(height):
-                    raised = np.int32(source[step, row] ^ np.uint32(0x80808080))
-                    pairs = (raised & 0x00FF00FF) + ((raised >> 8) & 0x00FF00FF)
-                    target[group, row] -= 128 * ((pairs & 0xFFFF) + (pairs >> 16))
+        if starts.shape[1] > 0:
+            _add_up(target, steps_of_group, starts[panel].reshape(-1, height))
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -187,11 +214,25 @@ def _lay_out_scales(codes, table, owners, blocks, height, out):  # type: ignore[
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _mark_specials(codes, table, rows):  # type: ignore[no-untyped-def]
+def _mark_steps(words, height, steps, marks):  # type: ignore[no-untyped-def]
+    for panel in prange(words.shape[0]):
+        source = words[panel].reshape(-1, height)
+        for group in range(marks.shape[1]):
+            mark = np.int32(0)
+            for step in range(steps):
+                found = np.uint32(0)
+                for word in source[group * steps + step]:
+                    found |= word
+                mark |= np.int32(found != 0) << step
+            marks[panel, group] = mark
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _collect_bits(codes, table, rows):  # type: ignore[no-untyped-def]
     for row in prange(codes.shape[0]):
-        found = False
+        found = np.int64(0)
         for code in codes[row]:
-            found |= table[code] != 0
+            found |= table[code]
         rows[row] = found
 
 

@@ -20,8 +20,8 @@ NO_SCALE, POWER_OF_TWO, FLOAT_SCALE, SIGNED_SCALE, ZERO_POINT, MINIMUM = range(6
 FLOOR, CEIL, EVEN, RCEIL = range(4)
 NEAREST_EVEN, NEAREST_AWAY, NEAREST_UP, TOWARD_ZERO, TOWARD_MINUS_INFINITY, STOCHASTIC = range(6)
 NAN_BLOCK, NAN_KEPT, NAN_ZERO, NAN_REFUSED = range(4)
-ONE_BY_ONE, VECTOR_INTEGERS, VECTOR_RECIPROCALS, VECTOR_FLOATS, VECTOR_LOGS, VECTOR_LEVELS = range(6)
 
+_VECTOR_ROUNDINGS = (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO)
 _RULES = {"floor": FLOOR, "ceil": CEIL, "even": EVEN, "rceil": RCEIL}
 _ROUNDINGS = {
     "nearest_even": NEAREST_EVEN,
@@ -55,7 +55,7 @@ class ElementFields(NamedTuple):
     """How values become codes and back."""
 
     kind: int
-    vector: int  # how sixteen at a time are encoded
+    vectors: bool  # whether float64 vectors encode it
     rounding: int
     bits: int
     code_bytes: int
@@ -169,7 +169,7 @@ def _element_fields(fmt: BlockFormat) -> ElementFields:
     element, quirks = fmt.element, fmt.quirks
     values: dict[str, Any] = dict.fromkeys(ElementFields._fields, 0) | {
         "kind": _kind(fmt),
-        "vector": _vector(fmt),
+        "vectors": _has_vectors(fmt),
         "rounding": _ROUNDINGS[fmt.rounding],
         "bits": element.bits,
         "code_bytes": code_dtype(element.bits).itemsize,
@@ -223,22 +223,19 @@ def _kind(fmt: BlockFormat) -> int:
             return FLOAT_SATURATING if fmt.quirks.saturate_significand else FLOAT if hidden_bit else FLOAT_NO_HIDDEN
 
 
-def _vector(fmt: BlockFormat) -> int:
-    """Which vector operation encodes the format; what is rare is left to the scalar code."""
+def _has_vectors(fmt: BlockFormat) -> bool:
+    """Whether float64 vectors encode the format; what is rare is left to the scalar code."""
     kind = _kind(fmt)
-    if kind == RECIPROCAL:
-        return VECTOR_RECIPROCALS if fmt.quirks == Quirks(float32_reciprocal=True) else ONE_BY_ONE
     if fmt.quirks != Quirks() or fmt.rounding == "stochastic":
-        return ONE_BY_ONE
+        return False
     if kind == CODEBOOK:
-        return VECTOR_LEVELS if _has_exact_thresholds(fmt) else ONE_BY_ONE
-    if _ROUNDINGS[fmt.rounding] not in (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO):
-        return ONE_BY_ONE
-    special = fmt.overflows_to_special and (fmt.rounding == "toward_zero" or not fmt.element.has_infinity)
-    if kind == FLOAT and special:
-        return ONE_BY_ONE
-    vectors = {INT: VECTOR_INTEGERS, AFFINE: VECTOR_INTEGERS, FLOAT: VECTOR_FLOATS, LOG: VECTOR_LOGS}
-    return vectors.get(kind, ONE_BY_ONE)
+        return _has_exact_thresholds(fmt)
+    special = fmt.overflows_to_special and not fmt.element.has_infinity
+    return (
+        kind in (INT, AFFINE, FLOAT)
+        and _ROUNDINGS[fmt.rounding] in _VECTOR_ROUNDINGS
+        and not (kind == FLOAT and special)
+    )
 
 
 def _has_exact_thresholds(fmt: BlockFormat) -> bool:

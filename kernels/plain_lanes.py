@@ -31,6 +31,7 @@ _BIAS = 127
 _DOUBT = 2.0**-21  # relative: the reciprocal's and the product's rounding, twice over
 _MANY = 2.0**30  # more units than any element has
 _LARGEST_FLOAT32 = float.fromhex("0x1.fffffep127")
+_PAIR: Any = types.UniTuple(types.float32, 2)  # type: ignore[no-untyped-call]
 _NORMALISING = 32  # binary places that make any float32 but zero a normal one
 
 
@@ -69,39 +70,40 @@ def encode_plain(  # type: ignore[no-untyped-def]
 
 
 @intrinsic(prefer_literal=True)
-def look_up(typing_context, values, index, codes, first, second, shift, lowest, thresholds, cell_codes, width):  # type: ignore[no-untyped-def]
+def look_up(typing_context, values, index, codes, first, second, shift, lowest, cells, width):  # type: ignore[no-untyped-def]
     """Codes of a codebook, of `width` bytes (a literal), by the cell of values[index:index + 16] times two factors.
 
-    The rest: `plan.Cells`. Returns whether a lane is in doubt.
+    shift, lowest, cells: `plan.Cells`. Returns whether a lane is in doubt.
     """
 
     def generate(b: Builder, kinds: Any, operands: Any, context: Any) -> Any:
-        values, index, codes, first, second, shift, lowest, thresholds, cell_codes, _ = operands
+        values, index, codes, first, second, shift, lowest, cells, _ = operands
         x = b.ir.bitcast(b.load(kinds[0], values, index, I32), vector(F32))
-        x = b.ir.fmul(x, b.splat(first))
-        x = b.ir.fmul(x, b.splat(second))
+        x = b.ir.fmul(b.ir.fmul(x, b.splat(first)), b.splat(second))
         bits = b.ir.bitcast(x, vector(I32))
         upper = b.ir.lshr(b.ir.and_(bits, b.constant(I32, _MAGNITUDE)), b.splat(b.narrow(shift)))
-        table = context.make_array(kinds[7])(context, b.ir, thresholds)
+        table = context.make_array(kinds[7])(context, b.ir, cells)
         half = b.narrow(b.ir.lshr(table.nitems, ir.Constant(I64, 1)))
         within = b.ir.sub(upper, b.splat(b.narrow(lowest)))
         within = b.clamp(within, ir.Constant(I32, 0), b.ir.sub(half, ir.Constant(I32, 1)))
         negative = b.ir.icmp_signed("<", bits, b.constant(I32, 0))
-        cell = b.ir.add(within, b.ir.select(negative, b.splat(half), b.constant(I32, 0)))
-        threshold = gather(b, table.data, cell, F32)
-        pair = gather(b, context.make_array(kinds[8])(context, b.ir, cell_codes).data, cell, I32)
+        position = b.ir.add(within, b.ir.select(negative, b.splat(half), b.constant(I32, 0)))
+        addresses = b.ir.gep(b.splat(table.data), [position], source_etype=I64)
+        lanes, nothing = b.constant(ir.IntType(1), 1), b.constant(I64, 0)
+        name = f"llvm.masked.gather.v{LANES}i64.v{LANES}p0"
+        cell = b.call(name, vector(I64), addresses, ir.Constant(I32, 8), lanes, nothing)
+        threshold = b.ir.bitcast(b.ir.trunc(cell, vector(I32)), vector(F32))
+        pair = b.ir.trunc(b.ir.lshr(cell, b.constant(I64, 32)), vector(I32))
         above = b.ir.lshr(pair, b.constant(I32, 16))
         below = b.ir.and_(pair, b.constant(I32, 0xFFFF))
         code = b.ir.select(b.ir.fcmp_ordered(">", x, threshold), above, below)
         count = width.literal_value
         narrow = b.ir.trunc(code, vector(ir.IntType(8 * count)))
         b.store(narrow, kinds[2], codes, b.ir.mul(index, ir.Constant(I64, count)))
-        fabs = f"llvm.fabs.v{LANES}f32"
-        distance = b.call(fabs, vector(F32), b.ir.fsub(x, threshold))
-        room = b.ir.fmul(b.call(fabs, vector(F32), x), b.constant(F32, _DOUBT))
-        return any_of(b, b.ir.fcmp_ordered("<=", distance, room))
+        room = b.ir.fmul(b.magnitude(x), b.constant(F32, _DOUBT))
+        return any_of(b, b.ir.fcmp_ordered("<=", b.magnitude(b.ir.fsub(x, threshold)), room))
 
-    operands = values, index, codes, first, second, shift, lowest, thresholds, cell_codes, width
+    operands = values, index, codes, first, second, shift, lowest, cells, width
     return operation(types.int64, generate)(typing_context, *operands)
 
 
@@ -126,6 +128,51 @@ def largest_of_many(typing_context, values, start, stop):  # type: ignore[no-unt
 
 
 @intrinsic
+def range_of_many(typing_context, values, start, stop):  # type: ignore[no-untyped-def]
+    """(least, greatest) of values[start:stop], sixteen or more and all numbers, as float32."""
+
+    def generate(b: Builder, kinds: Any, operands: Any, context: Any) -> Any:
+        values, start, stop = operands
+        last = b.ir.sub(stop, ir.Constant(I64, LANES))
+
+        def numbers(index: Any) -> Any:
+            return b.ir.bitcast(b.load(kinds[0], values, index, I32), vector(F32))
+
+        def less(left: Any, right: Any) -> Any:
+            return b.ir.select(b.ir.fcmp_ordered("<", left, right), left, right)
+
+        least = cgutils.alloca_once_value(b.ir, numbers(last))  # these may overlap the others
+        opposite = cgutils.alloca_once_value(b.ir, b.ir.fneg(numbers(last)))
+        with cgutils.for_range_slice(b.ir, start, last, ir.Constant(I64, LANES), I64) as (index, _):
+            x = numbers(index)
+            b.ir.store(less(b.ir.load(least), x), least)
+            b.ir.store(less(b.ir.load(opposite), b.ir.fneg(x)), opposite)
+        both = b.ir.load(least), b.ir.load(opposite)  # in one vector from here on, half of it each
+        half = LANES // 2
+        lower, upper = ([i + side for side in (0, LANES) for i in range(first, first + half)] for first in (0, half))
+        found = less(*(b.ir.shuffle_vector(*both, ir.Constant(vector(I32), order)) for order in (lower, upper)))
+        for distance in (4, 2, 1):
+            order = ir.Constant(vector(I32), [lane ^ distance for lane in range(LANES)])
+            found = less(found, b.ir.shuffle_vector(found, found, order))
+        low, high = (b.ir.extract_element(found, ir.Constant(I32, lane)) for lane in (0, half))
+        return context.make_tuple(b.ir, _PAIR, (low, b.ir.fneg(high)))
+
+    return operation(_PAIR, generate)(typing_context, values, start, stop)
+
+
+@intrinsic
+def fetch(typing_context, values, index):  # type: ignore[no-untyped-def]
+    """Have the cache line of values[index], float32, brought nearer; the index may be outside of the array."""
+
+    def generate(b: Builder, kinds: Any, operands: Any, context: Any) -> None:
+        address = b.ir.bitcast(b.pointer(kinds[0], *operands), ir.IntType(8).as_pointer())
+        read, near, data = (ir.Constant(I32, number) for number in (0, 3, 1))
+        b.call("llvm.prefetch.p0", ir.VoidType(), address, read, near, data)
+
+    return operation(types.void, generate)(typing_context, values, index)
+
+
+@intrinsic
 def use_widest_vectors(typing_context):  # type: ignore[no-untyped-def]
     """Let the function that calls this use vectors of 512 bits."""
 
@@ -138,14 +185,6 @@ def use_widest_vectors(typing_context):  # type: ignore[no-untyped-def]
 def fields_of(context: Any, builder: Any, kind: Any, value: Any) -> dict[str, Any]:
     """The fields of a NamedTuple by name."""
     return dict(zip(kind.fields, cgutils.unpack_tuple(builder, value, len(kind.fields)), strict=True))
-
-
-def gather(b: Builder, base: Any, positions: Any, kind: Any) -> Any:
-    """Lanes of 32 bits from an array."""
-    addresses = b.ir.gep(b.splat(base), [positions], source_etype=kind)
-    lanes, nothing = b.constant(ir.IntType(1), 1), b.constant(kind, 0)
-    name = f"llvm.masked.gather.v{LANES}{'f' if kind == F32 else 'i'}32.v{LANES}p0"
-    return b.call(name, vector(kind), addresses, ir.Constant(I32, 4), lanes, nothing)
 
 
 def any_of(b: Builder, lanes: Any) -> Any:
@@ -201,18 +240,19 @@ class _Lanes:
 
     def magnitudes(self, x: Any) -> tuple[Any, Any]:
         """Sign and magnitude, which may be shifted by the microexponents of parts."""
-        b, told = self.b.ir, None
+        b, told, down = self.b.ir, None, None
         _, magnitude, sign = self.magnitude(x)
         if self.part:
-            power, told = self.parts(x)
-            magnitude = b.fmul(magnitude, power)
+            up, down, told = self.parts(x)
+            magnitude = b.fmul(magnitude, up)
         largest = self.number(self.e["largest_integer"])
         units = self.least(self.scaled(magnitude), b.fadd(largest, self.constant(1.0)))
         result = self.least(self.rounded(units), largest)
         if not self.exact:
             told = self.doubtful(units, b.fadd(largest, self.constant(1.0)))
         if self.values:
-            return self.floats(b.or_(self.bits(self.unscaled(result)), sign)), told
+            shifted = b.fmul(result, down) if self.part else result
+            return self.floats(b.or_(self.bits(self.unscaled(shifted)), sign)), told
         return b.or_(self.whole(result), self.sign_to(sign, self.less_one(self.e["bits"]))), told
 
     def reciprocals(self, x: Any) -> tuple[Any, Any]:
@@ -351,8 +391,8 @@ class _Lanes:
         pushed = b.fadd(plain, self.epsilon)
         return b.select(kept, plain, zero), b.select(kept, pushed, zero), sign
 
-    def parts(self, x: Any) -> tuple[Any, Any]:
-        """(power of two that shifts each lane up, the microexponents of all parts, the first in the low bits)."""
+    def parts(self, x: Any) -> tuple[Any, Any, Any]:
+        """(powers of two that shift each lane up, and back, the microexponents of all parts, the first one lowest)."""
         b = self.b.ir
         largest = b.and_(x, self.integers_of(_MAGNITUDE))
         distance = 1
@@ -365,12 +405,13 @@ class _Lanes:
         top = self.b.splat(b.fptosi(self.top, I32))
         below = b.sub(b.add(top, self.integers_of(_BIAS)), exponent)
         shift = self.b.clamp(below, ir.Constant(I32, 0), ir.Constant(I32, (1 << self.part_bits) - 1))
-        power = self.floats(b.shl(b.add(shift, self.integers_of(_BIAS)), self.integers_of(MANTISSA_BITS)))
+        mantissa_bits, bias = self.integers_of(MANTISSA_BITS), self.integers_of(_BIAS)
+        up, down = (self.floats(b.shl(biased, mantissa_bits)) for biased in (b.add(bias, shift), b.sub(bias, shift)))
         places = [lane // self.part * self.part_bits for lane in range(LANES)]
         leads = [-(lane % self.part == 0) for lane in range(LANES)]
         placed = b.shl(b.and_(shift, ir.Constant(vector(I32), leads)), ir.Constant(vector(I32), places))
         told = self.b.call(f"llvm.vector.reduce.or.v{LANES}i32", I32, placed)
-        return power, b.zext(told, I64)
+        return up, down, b.zext(told, I64)
 
     def scaled(self, numbers: Any) -> Any:
         once = self.b.ir.fmul(numbers, self.first)

@@ -23,7 +23,6 @@ from densimeter.kernels.parameters import (
     POWER_OF_TWO,
     RECIPROCAL,
     TOWARD_ZERO,
-    VECTOR_LEVELS,
     CodecFields,
     ladder,
     parameters,
@@ -63,8 +62,7 @@ class Cells(NamedTuple):
 
     shift: int
     first: int
-    thresholds: NDArray[np.float32]
-    codes: NDArray[np.int32]  # below the threshold in the lower half, above it in the upper
+    cells: NDArray[np.int64]  # bits of the float32 threshold, then 16 bits each of the codes below and above it
 
 
 @cache
@@ -77,7 +75,7 @@ def plan(fmt: BlockFormat) -> Plan | None:
     e, s = p.element, p.scale
     part = fmt.block_length(1) // s.micro_parts if s.micro_parts else 0
     saturates = kind in (INTEGERS, MAGNITUDES, FLOATS) and e.overflow_code < 0
-    direct = kind == ALIGNED or (saturates and _exact(p) and not part)
+    direct = kind == ALIGNED or (saturates and _exact(p))
     scale_bytes = s.code_bytes if fmt.scale is not None else 0
     pushed = fmt.quirks.epsilon != 0
     return Plan(kind, e.rounding, e.code_bytes, _exact(p), pushed, part, s.micro_bits, scale_bytes, direct)
@@ -94,7 +92,7 @@ def _kind(fmt: BlockFormat, p: CodecFields) -> int | None:
         alone = quirks == Quirks(float32_reciprocal=True) and not e.sign_magnitude
         return RECIPROCALS if alone and e.rounding in (NEAREST_AWAY, NEAREST_UP) else None
     if e.kind == CODEBOOK:
-        whole = e.vector == VECTOR_LEVELS and not p.scale.micro_parts
+        whole = e.vectors and not p.scale.micro_parts
         return CODEBOOKS if whole and cells(fmt) is not None else None
     if e.rounding not in (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO):
         return None
@@ -155,7 +153,8 @@ def cells(fmt: BlockFormat) -> Cells | None:
         filled = [_cell(low, high, negative, thresholds, fmt) for negative, (low, high) in signed]
         if None not in filled:
             between, codes = zip(*filled, strict=True)
-            return Cells(shift, first, np.array(between, np.float32), np.array(codes, np.int32))
+            limits = np.array(between, np.float32).view(np.uint32)
+            return Cells(shift, first, limits.astype(np.int64) | np.array(codes, np.int64) << 32)
     return None
 
 

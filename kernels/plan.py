@@ -10,6 +10,8 @@ Rows with a NaN, an Inf or too wide a block are left out: a plan names them.
 """
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +23,11 @@ from densimeter.formats.datapath import Datapath
 from densimeter.formats.element import Element
 from densimeter.formats.scale import FloatScale
 from densimeter.kernels import processor
+from densimeter.kernels.accumulator import FINITE
 from densimeter.kernels.adders import Exact, Truncated
 from densimeter.kernels.operands import LARGEST_TABLE_BITS, ScaleTable, element_table
-from densimeter.kernels.panels import block_spans, special_rows
+from densimeter.kernels.panels import bits_of_rows, block_spans
+from densimeter.kernels.planes import Window, cut_windows, narrow_windows, wide_windows
 from densimeter.kernels.registers import (
     ORIGIN,
     Aligned32,
@@ -35,14 +39,18 @@ from densimeter.kernels.registers import (
     Fused,
     Rounded,
 )
+from densimeter.kernels.split import Split, SplitCut, SplitNarrow
 
 _INT32_BITS, _FLOAT32_BITS, _FLOAT64_BITS, _MAGIC_BITS, _ORIGIN_BITS = 31, 24, 53, 22, 51
 _SMALLEST_EXPONENT, _LARGEST_EXPONENT = -126, 127  # of a normal float32
 _FAR = 900  # exponents up to here leave float64 room
 _LARGEST_BYTE, _LARGEST_INT16 = 127, 32767
+_SPECIAL = 1 << 62
+_LARGEST_SLOW_SHARE = 1 / 32  # of rows, which one by one take twenty times as long
 
 
-class Coded(NamedTuple):
+@dataclass(frozen=True)
+class Coded:
     """One side of the product: codes [rows, K], and the block scales that the unit applies."""
 
     format: BlockFormat
@@ -60,12 +68,26 @@ class Coded(NamedTuple):
         """Whether scales are more than powers of two."""
         return self.format.has_unit_scale and isinstance(self.format.scale, FloatScale)
 
+    @cached_property
+    def exponent_range(self) -> tuple[int, int]:
+        """Of the scales in use."""
+        return self.scales.exponent_range
+
+    @cached_property
+    def row_bits(self) -> NDArray[np.int64]:
+        """Bits of which every row has some value in units of the element's lowest, and `_SPECIAL` for NaN and Inf."""
+        numbers = element_table(self.format.element, True)
+        specials = (numbers.specials != FINITE).astype(np.int64) * _SPECIAL
+        table: NDArray[np.int64] = np.abs(numbers.values) | specials
+        return bits_of_rows(self.codes, table)
+
 
 class Plan(NamedTuple):
     """How a product is computed.
 
     dtype: of the panels; it chooses the instruction. adder, register: what becomes of products, and of groups
-    (`adders`, `registers`). lanes: products a group. lsb_exponent: scales are in units of two to this.
+    (`adders`, `split`, `registers`). lanes: products a group. lsb_exponent: scales are in units of two to this.
+    windows: of both sides, where they are in two planes.
     """
 
     dtype: str
@@ -73,6 +95,7 @@ class Plan(NamedTuple):
     register: Any
     lanes: int
     lsb_exponent: int = 0
+    windows: tuple[Window, ...] = ()
 
 
 def plan(a: Coded, w: Coded, datapath: Datapath) -> Plan | None:
@@ -88,9 +111,9 @@ def plan(a: Coded, w: Coded, datapath: Datapath) -> Plan | None:
         case Fp32Accumulator():
             return _float_plan(a, w, datapath)
         case FixedAccumulator(bits=bits, lsb_exponent=lsb) if bits <= _ORIGIN_BITS + 1:
-            return _fixed_plan(datapath, bits, lsb)
+            return _fixed_plan(a, w, datapath, bits, lsb)
         case IntAccumulator() as accumulator:
-            return _integer_plan(a.codes.shape[1], accumulator, datapath)
+            return _integer_plan(a, w, accumulator, datapath)
         case AlignedAccumulator() as accumulator:
             return _aligned_plan(a, w, accumulator, datapath)
     return None
@@ -104,16 +127,18 @@ def _window_fits(datapath: Datapath) -> bool:
 
 def scaled_exponents(a: Coded, w: Coded, datapath: Datapath) -> tuple[int, int]:
     """Bounds of the exponents that groups' sums have in the end."""
-    low, high = (sum(ends) for ends in zip(a.scales.exponent_range, w.scales.exponent_range, strict=True))
+    low, high = (sum(ends) for ends in zip(a.exponent_range, w.exponent_range, strict=True))
     return datapath.exponent_offset + low, datapath.exponent_offset + high
 
 
-def slow_rows(a: Coded, w: Coded, datapath: Datapath) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Rows of either side whose outputs no plan computes."""
+def slow_rows(a: Coded, w: Coded, datapath: Datapath, how: Plan) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows of either side whose outputs the plan does not compute."""
     spare = _FLOAT64_BITS - (datapath.lanes - 1).bit_length() - (datapath.scaled_sum_bits - datapath.sum_bits)
     sides = a, w
     slow = [_special_rows(side) for side in sides]
-    if datapath.scaled_sum_bits - 1 > _FLOAT64_BITS and not datapath.windowed:
+    if how.adder in (Split, SplitNarrow):
+        slow = [rows | _unfit_rows(side, window) for rows, side, window in zip(slow, sides, how.windows, strict=True)]
+    elif datapath.scaled_sum_bits - 1 > _FLOAT64_BITS and not datapath.windowed:
         widths = [
             block_spans(side.codes, element_table(side.format.element, True).values, datapath.lanes) for side in sides
         ]
@@ -125,18 +150,52 @@ def slow_rows(a: Coded, w: Coded, datapath: Datapath) -> tuple[NDArray[np.bool_]
 def _special_rows(side: Coded) -> NDArray[np.bool_]:
     rows = np.zeros(len(side.codes), bool)
     if side.format.element.has_nan:
-        rows |= special_rows(side.codes, element_table(side.format.element, True).specials)
+        rows |= side.row_bits >= _SPECIAL
     if (nan := side.scales.nan_rows).any():
         rows |= nan.repeat(side.block[0])[: len(rows)]
     return rows
 
 
-def _group_plan(datapath: Datapath, register: Any) -> Plan:
+def _unfit_rows(side: Coded, window: Window) -> NDArray[np.bool_]:
+    """Rows with bits below both planes."""
+    unfit: NDArray[np.bool_] = (side.row_bits & ((1 << max(window.low, 0)) - 1)) != 0
+    return unfit
+
+
+def _group_plan(a: Coded, w: Coded, datapath: Datapath, register: Any) -> Plan:
     """One group after the other, as the unit takes them."""
+    lanes, has_pairs = datapath.lanes, processor.multiplies_pairs()
     if datapath.windowed:
-        return Plan("float32", Truncated, register, datapath.lanes)
+        if has_pairs and (windows := cut_windows(datapath)):
+            return Plan("int16", SplitCut, register, lanes, windows=windows)
+        return Plan("float32", Truncated, register, lanes)
     dtype = _multiplier([_range(fmt.element) for fmt in datapath.operands], datapath.sum_bits - 1)
-    return Plan(dtype, Exact, register, datapath.lanes)
+    if has_pairs and dtype == "float64":
+        return _split_plan(a, w, datapath, register) or Plan(dtype, Exact, register, lanes)
+    return Plan(dtype, Exact, register, lanes)
+
+
+def _split_plan(a: Coded, w: Coded, datapath: Datapath, register: Any) -> Plan | None:
+    """Two planes for either side, or None where they would leave out more than a few rows."""
+    windows = wide_windows(_tops(a, w), datapath)
+    if windows is None:
+        return None
+    shares = [_unfit_rows(side, window).mean() for side, window in zip((a, w), windows, strict=True)]
+    if max(shares) > _LARGEST_SLOW_SHARE:
+        return None
+    return Plan("int16", Split, register, datapath.lanes, windows=windows)
+
+
+def _narrow(a: Coded, w: Coded, datapath: Datapath, found: Plan) -> Plan:
+    """The plan with sums of two planes that become float32 at less cost, where they are that narrow."""
+    windows = narrow_windows(_tops(a, w), datapath) if found.adder is Split else None
+    return found._replace(adder=SplitNarrow, windows=windows) if windows else found
+
+
+def _tops(a: Coded, w: Coded) -> tuple[int, int]:
+    """Bits of the largest value of either side."""
+    left, right = (int((side.row_bits & (_SPECIAL - 1)).max(initial=0)).bit_length() for side in (a, w))
+    return left, right
 
 
 def _multiplier(ranges: list[tuple[int, int]], bits: int) -> str:
@@ -162,10 +221,10 @@ def _range(element: Element) -> tuple[int, int]:
     return int(values.min()), int(values.max())
 
 
-def _fixed_plan(datapath: Datapath, bits: int, lsb_exponent: int) -> Plan:
+def _fixed_plan(a: Coded, w: Coded, datapath: Datapath, bits: int, lsb_exponent: int) -> Plan:
     half = float(1 << (bits - 1))
     register = Fixed(ORIGIN - half, ORIGIN + half - 1, math.ldexp(1.0, lsb_exponent), 0)
-    return _group_plan(datapath, register)._replace(lsb_exponent=lsb_exponent)
+    return _group_plan(a, w, datapath, register)._replace(lsb_exponent=lsb_exponent)
 
 
 def _float_plan(a: Coded, w: Coded, datapath: Datapath) -> Plan | None:
@@ -176,23 +235,25 @@ def _float_plan(a: Coded, w: Coded, datapath: Datapath) -> Plan | None:
     if normal and datapath.lanes == 1 and not datapath.scaled and not datapath.windowed and bits <= _FLOAT32_BITS:
         return Plan("float32", Exact, Fused(), 1, 0)
     in_float64 = Rounded() if datapath.accumulator.subnormals else Flushed()  # type: ignore[union-attr]
-    found = _group_plan(datapath, in_float64)
-    first, last = a.scales.exponent_range
-    if found.dtype == "float64" or not normal or last - first > _LARGEST_EXPONENT:
+    found = _group_plan(a, w, datapath, in_float64)
+    first, last = a.exponent_range
+    largest_before_columns = bits + (last - first + 1) // 2
+    if found.dtype == "float64" or not normal or largest_before_columns > _LARGEST_EXPONENT:
         return found
     is_integer = found.dtype != "float32" or datapath.windowed
     if is_integer and datapath.sum_bits - 1 <= _MAGIC_BITS and bits <= _FLOAT32_BITS and not a.has_significands:
         return found._replace(register=Float32Shifted())
     # An integer sum is rounded as it becomes a float32, which powers of two do not undo.
     if bits <= _FLOAT32_BITS or (is_integer and bits == datapath.sum_bits - 1):
-        return found._replace(register=Float32())
+        return _narrow(a, w, datapath, found._replace(register=Float32()))
     return found
 
 
-def _integer_plan(count: int, accumulator: IntAccumulator, datapath: Datapath) -> Plan | None:
+def _integer_plan(a: Coded, w: Coded, accumulator: IntAccumulator, datapath: Datapath) -> Plan | None:
     """Groups as long as their sums allow where no register saturates on the way; wrapping can wait for the end."""
     bits, saturates = accumulator.bits, accumulator.overflow == "saturate"
-    found = _fixed_plan(datapath, bits, datapath.product_lsb_exponent)
+    count = a.codes.shape[1]
+    found = _fixed_plan(a, w, datapath, bits, datapath.product_lsb_exponent)
     whole = -(-count // datapath.lanes) * datapath.lanes
     width = (whole << datapath.product_bits).bit_length()
     if saturates and width >= bits:
@@ -206,8 +267,13 @@ def _integer_plan(count: int, accumulator: IntAccumulator, datapath: Datapath) -
     short = min(width, _INT32_BITS)
     lanes = max(1, min(whole, (1 << _INT32_BITS) - 1 >> datapath.product_bits))
     if datapath.product_bits < _INT32_BITS and (dtype := _multiplier(ranges, short)).startswith("int"):
-        return found._replace(dtype=dtype, lanes=lanes)
-    return found._replace(dtype="float32" if width <= _FLOAT32_BITS else "float64", lanes=max(whole, 1))
+        return _exactly(found, dtype, lanes)
+    return _exactly(found, "float32" if width <= _FLOAT32_BITS else "float64", max(whole, 1))
+
+
+def _exactly(found: Plan, dtype: str, lanes: int) -> Plan:
+    """The plan with values multiplied as they are, in another type or groups of another length."""
+    return found._replace(dtype=dtype, adder=Exact, lanes=lanes, windows=())
 
 
 def _fills_with_more_than_zero(element: Element) -> bool:
@@ -219,7 +285,7 @@ def _aligned_plan(a: Coded, w: Coded, accumulator: AlignedAccumulator, datapath:
     """Significands of scales are multiplied to the values beforehand: what is left of scales are exponent codes."""
     numbers = accumulator.bits, datapath.guard_bits, datapath.register_lsb_exponent
     register = Aligned32(*numbers) if accumulator.bits <= _INT32_BITS else Aligned64(*numbers)
-    found = _group_plan(datapath, register)
+    found = _group_plan(a, w, datapath, register)
     if not (a.has_significands or w.has_significands):
         return found
     if datapath.windowed:
@@ -229,4 +295,4 @@ def _aligned_plan(a: Coded, w: Coded, accumulator: AlignedAccumulator, datapath:
         factor = int(np.abs(side.scales.significands).max(initial=1))
         widest = factor * max(map(abs, _range(side.format.element)))
         ranges.append((-widest, widest))
-    return found._replace(dtype=_multiplier(ranges, datapath.scaled_sum_bits - 1))
+    return _exactly(found, _multiplier(ranges, datapath.scaled_sum_bits - 1), found.lanes)

@@ -109,8 +109,7 @@ class QuantizedTensor:
         if fmt.layout == "ggml":
             assert fmt.scale is not None
             blocks = codes.reshape(-1, self.grid.block_length)
-            packed = pack_ggml(blocks, self.scale_rows().ravel(), fmt.element.bits, fmt.scale.code_bits)
-            out[:] = np.frombuffer(packed, np.uint8)
+            pack_ggml(blocks, self.scale_rows().ravel(), fmt.element.bits, fmt.scale.code_bits, out)
             return out
         pack_bits(codes.reshape(-1), fmt.element.bits, out[: sizes.element_bytes])
         after = sizes.element_bytes + sizes.scale_bytes
@@ -118,6 +117,12 @@ class QuantizedTensor:
             pack_bits(self.scale_rows().ravel(), fmt.scale.code_bits, out[sizes.element_bytes : after])
         out[after:] = self._float32s().astype("<f4").view(np.uint8)
         return out
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: shape, bytes, and how often each value of the element occurs."""
+        from densimeter.kernels.tensor_card import tensor_card
+
+        return tensor_card(self)
 
     def _float32s(self) -> NDArray[np.float32]:
         """The float32 numbers beside the scale codes, in the order of the packed layout."""
@@ -245,15 +250,14 @@ def unpack(
     if packed.size != sizes.total_bytes:
         raise FormatError(f"{packed.size} bytes given, expected {sizes.total_bytes} for {fmt.name} of shape {shape}")
     codes_out, scales_out = _rows_of(out, fmt, shape, axis)
-    padded, blocks = over.padded_shape, over.scales_shape[0] * over.scales_shape[1]
+    padded = over.padded_shape
     scale_bits = fmt.scale.code_bits if fmt.scale is not None else 8
     scales = np.zeros(over.scales_shape, code_dtype(scale_bits)) if scales_out is None else scales_out
+    whole = codes_out is not None and padded == over.shape
+    codes = codes_out if codes_out is not None and whole else np.empty(padded, code_dtype(fmt.element.bits))
     if fmt.layout == "ggml":
-        codes, wide = unpack_ggml(packed.tobytes(), fmt.element.bits, scale_bits, blocks)
-        scales.reshape(-1)[:] = wide
+        unpack_ggml(packed, fmt.element.bits, scale_bits, codes.reshape(-1, over.block_length), scales.reshape(-1))
     else:
-        whole = codes_out is not None and padded == over.shape
-        codes = codes_out if codes_out is not None and whole else np.empty(padded, code_dtype(fmt.element.bits))
         unpack_bits(packed[: sizes.element_bytes], fmt.element.bits, codes.reshape(-1))
         if fmt.scale is not None:
             plane = packed[sizes.element_bytes : sizes.element_bytes + sizes.scale_bytes]

@@ -18,6 +18,7 @@ from densimeter.kernels.given_scales import quantize_under
 from densimeter.kernels.matmul import matmul
 from densimeter.kernels.operand_formats import LayerFormats, Operand, Recipe
 from densimeter.kernels.tensor import QuantizedTensor, quantize
+from densimeter.kernels.torch_codec import round_tensor, supports
 
 __all__ = [
     "Builder",
@@ -39,8 +40,8 @@ def quantize_dequantize(tensor: torch.Tensor, fmt: BlockFormat, axis: int = -1, 
     """The tensor as `fmt` holds it, ``kernels.quantize(tensor, fmt, axis).dequantize()`` bit for bit, in its own dtype.
 
     float32 on the CPU is read in place; other dtypes become float32 first and the result is rounded to them once more.
-    Tensors of other devices go by way of the CPU: the kernels run there alone, and no second implementation is to
-    disagree with them in a bit. The gradient passes straight through.
+    Tensors of other devices stay there (`torch_codec`), in the few formats that it leaves out they go by way of the
+    CPU. The gradient passes straight through.
     """
     quantized: torch.Tensor = OperandQuantizer("", "activation", fmt, axis, seed)(tensor)
     return quantized
@@ -92,9 +93,16 @@ class OperandQuantizer:
 
     def held(self, tensor: torch.Tensor) -> torch.Tensor:
         """The values that the format holds, in the tensor's dtype, without a gradient."""
+        if self._format is not None and self._stays_on_its_device(tensor, self._format):
+            return round_tensor(tensor, self._format, self._axis).to(tensor.dtype)
         codes = self.codes(tensor)
         values = torch.from_numpy(codes.dequantize()) if self._last is None else self._last.values(codes)
         return values.to(tensor.device, tensor.dtype)
+
+    def _stays_on_its_device(self, tensor: torch.Tensor, fmt: BlockFormat) -> bool:
+        """Whether nobody asks for codes, which are NumPy's, of a tensor that NumPy cannot reach."""
+        wants_codes = self._observe is not None or self._scales is not None
+        return tensor.device.type != "cpu" and not wants_codes and supports(fmt)
 
     def share(self, last: "LastInput") -> None:
         """Look there first from now on; not where rounding has noise of its own or the scales are given."""

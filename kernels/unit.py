@@ -10,7 +10,8 @@ from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath
 from densimeter.kernels.accumulator import parameters
 from densimeter.kernels.dot import stream_float_mac, stream_groups
-from densimeter.kernels.matmul import LARGEST_SINGLE_SUM_BITS, element_values
+from densimeter.kernels.matmul import LARGEST_SINGLE_SUM_BITS
+from densimeter.kernels.operand_tensors import element_values
 from densimeter.kernels.operands import unpack_operand
 from densimeter.kernels.tensor import QuantizedTensor
 

@@ -170,12 +170,6 @@ class Builder:
             is_width(1), lambda: make(1), lambda: self.choose(is_width(2), lambda: make(2), lambda: make(4))
         )
 
-    def quotient(self, value: Any, unit: Any, inverse: Any) -> Any:
-        """value / unit; by multiplication where the inverse is exact (else it is given as zero)."""
-        exact = self.ir.fcmp_unordered("!=", inverse, ir.Constant(F64, 0.0))
-        product = lambda: self.ir.fmul(value, self.splat(inverse))  # noqa: E731
-        return self.choose(exact, product, lambda: self.ir.fdiv(value, self.splat(unit)))
-
     def round(self, value: Any, rounding: Any) -> Any:
         """Non-negative numbers rounded to integers: nearest even, toward zero or nearest away, as int32."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import densimeter.formats as F
 import densimeter.kernels as K
+from densimeter.kernels.tensor_core import HOPPER_FP8, tensor_core_matmul
 
 THREADS = min(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)), numba.get_num_threads())
 SHAPES = [(512, 768, 768, 15), (2048, 2048, 2048, 3)]
@@ -43,7 +44,7 @@ CASES = [
     ("bm8", "fp32"),
     ("float32", "fp32"),
 ]
-BLAS, TORCH = "float32 BLAS", "torch, fake bfp6"
+BLAS, TORCH, TENSOR_CORE = "float32 BLAS", "torch, fake bfp6", "e4m3, tensor core"
 
 
 @pytest.mark.parametrize(("m", "k", "n", "rounds"), SHAPES)
@@ -59,9 +60,13 @@ def test_matmul_beside_blas(m: int, k: int, n: int, rounds: int) -> None:
         contestants[f"{name}, {accumulator}"] = partial(
             K.matmul, *operands, activation=fmt, weight=fmt, accumulator=accumulator
         )
+    e4m3 = F.get("e4m3")
+    operands = K.quantize(a, e4m3), K.quantize(w, e4m3)
+    contestants[TENSOR_CORE] = partial(tensor_core_matmul, *operands, activation=e4m3, weight=e4m3, core=HOPPER_FP8)
     numba.set_num_threads(THREADS)
     least = least_seconds(contestants, rounds)
     print(f"\n[{m}, {k}] x [{n}, {k}], {THREADS} threads, load {os.getloadavg()[0]:.1f}")
+    assert least.keys() == contestants.keys()
     for name, seconds in least.items():
         print(
             f"  {name:<22} {1e3 * seconds:9.2f} ms {m * n * k / seconds / 1e9:8.1f} GMAC/s"

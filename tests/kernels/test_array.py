@@ -15,6 +15,7 @@ import densimeter.kernels as K
 from densimeter.formats import BlockFormat, FormatError, IntElement, PowerOfTwoScale, get, parse, resolve
 from densimeter.formats.accumulator import IntAccumulator
 from densimeter.formats.element import IntEncoding
+from densimeter.kernels.array_loops import widest_panel
 
 ENCODINGS: tuple[IntEncoding, ...] = ("twos_complement", "sign_magnitude", "offset", "unsigned")
 INT8 = get("int8")
@@ -308,3 +309,20 @@ def test_threads_change_no_bit() -> None:
         numba.set_num_threads(threads)
     for field in ("product", "overflows", "first_overflow", "needed_bits"):
         np.testing.assert_array_equal(*(getattr(run, field) for run in runs))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "threads", "widest"),
+    [
+        (1, 4096, 2, 256),  # 4096 / 8 is more than a panel takes
+        (1, 1024, 2, 128),  # 1024 / 8
+        (1, 100, 2, 32),  # a panel is not narrower than two vectors
+        (512, 1024, 2, 256),  # 512 / 16 rows a task are enough
+        (17, 1024, 16, 32),  # 64 tasks over two of rows: 1024 / 32
+    ],
+)
+def test_few_rows_are_shared_out_by_columns(
+    rows: int, columns: int, threads: int, widest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+    assert widest_panel(rows, columns) == widest

@@ -60,14 +60,15 @@ CASES = [
     ("bfp6", "bfp6", "aligned24", "int8"),
     ("mxint8", "mxint8", "aligned40", "int8"),
     ("mxfp6_e3m2", "mxfp6_e3m2", "fp32", "int16"),  # 448 = 28 * 2**4
-    ("mxfp4", "mxfp8_e4m3", "fp32", "float64"),
-    ("mxfp8_e4m3", "mxfp8_e4m3", "fp32_ftz", "float64"),
+    ("mxfp4", "mxfp8_e4m3", "fp32", "int16, Split"),
+    ("mxfp8_e4m3", "mxfp8_e4m3", "aligned48", "int16, Split"),
+    ("mxfp8_e4m3", "mxfp8_e4m3", "fp32_ftz", "int16, Split"),
     ("mxfp8_e5m2", "mxfp8_e5m2", "fp32", "float64"),  # sums of 70 bits and more, but not of these values
     ("nvfp4", "nvfp4", "fp32", "int8"),
     ("nvfp4", "nvfp4", "aligned24", "int16"),  # 12 * 15 = 180
     ("gguf_q4_0", "gguf_q8_0", "fp32", "int8"),  # negative scales
-    ("bl8", "bl8", "fp32", "float32"),  # a window: products are cut off
-    ("bl8", "bl8", "aligned32", "float32"),
+    ("bl8", "bl8", "fp32", "int16, SplitCut"),  # a window: products are cut off
+    ("bl8", "bl8", "aligned32", "int16, SplitCut"),
     ("bfp6_b2x8", "bfp4", "fp32", "int8"),
     ("int8", "int8", "int32", "int8"),
     ("int8", "int8", "int16", "int8"),  # wraps
@@ -100,11 +101,11 @@ def operands(
 
 
 @needs_bytes
-@pytest.mark.parametrize(("activation", "weight", "accumulator", "dtype"), CASES)
-def test_the_fastest_exact_instruction_is_chosen(activation: str, weight: str, accumulator: str, dtype: str) -> None:
+@pytest.mark.parametrize(("activation", "weight", "accumulator", "adder"), CASES)
+def test_the_fastest_exact_instruction_is_chosen(activation: str, weight: str, accumulator: str, adder: str) -> None:
     found = plan_of(*operands(activation, weight, SHAPES[0], 1.0), accumulator)
     assert found is not None
-    assert found.dtype == dtype
+    assert (found.dtype if found.adder is Exact else f"{found.dtype}, {found.adder.__name__}") == adder
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -196,7 +197,9 @@ def test_only_what_no_tile_can_do_is_done_one_by_one() -> None:
     a[4, 0], w[2, 40] = np.nan, np.inf
     a[1, :32] = w[3, :32] = [1, 2.0**-31, *[0] * 30]
     left, right = K.quantize(a, fmt), K.quantize(w, fmt)
-    rows, columns = slow_rows(coded(left), coded(right), derive(fmt, fmt, 32, "fp32"))
+    how = plan_of(left, right, "fp32")
+    assert how is not None
+    rows, columns = slow_rows(coded(left), coded(right), derive(fmt, fmt, 32, "fp32"), how)
     assert np.flatnonzero(rows).tolist() == [1, 4]
     assert np.flatnonzero(columns).tolist() == [2, 3]
     assert_same_floats(product(left, right, "fp32"), general(left, right, "fp32"))
@@ -219,7 +222,8 @@ def test_code_for_lesser_processors_runs(name: str, features: str | None) -> Non
         "import numpy as np, densimeter.kernels as K\n"
         "from densimeter.formats import get\n"
         "x = np.random.default_rng(0).standard_normal((29, 80)).astype(np.float32)\n"
-        "for name, accumulator in [('bfp6', 'fp32'), ('bfp6', 'fixed48:-24'), ('mxfp6_e3m2', 'aligned40')]:\n"
+        "for name, accumulator in [('bfp6', 'fp32'), ('bfp6', 'fixed48:-24'), ('mxfp6_e3m2', 'aligned40'),\n"
+        "                          ('mxfp8_e4m3', 'fp32'), ('bl8', 'fp32')]:\n"
         "    y = K.matmul(x, x[:21], activation=get(name), weight=get(name), accumulator=accumulator)\n"
         "    print(y.tobytes().hex())\n"
     )
