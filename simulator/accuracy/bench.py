@@ -7,28 +7,32 @@ A finished row is kept in the folder and found again under a digest of all that 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from densimeter.formats.errors import ConfigError
 from densimeter.simulator.accuracy.costs import row_costs
 from densimeter.simulator.accuracy.job import At, Job, described, nowhere
 from densimeter.simulator.accuracy.measure import Ids, Measure
 from densimeter.simulator.accuracy.model import load
 from densimeter.simulator.accuracy.store import RowStore, digest
 from densimeter.simulator.accuracy.windows import cut_windows, token_ids
-from densimeter.simulator.recipes import Calibration, InputStatistics, describe_recipe
+from densimeter.simulator.recipes import Calibration, InputStatistics, Tuning, describe_recipe
 from densimeter.simulator.schema.accuracy import BenchConfig, RowField
 
 if TYPE_CHECKING:
     import torch
 
+    from densimeter.kernels.operand_formats import Recipe
+
 T = TypeVar("T")
 Row = dict[str, Any]
 
 REFERENCE = "float32"
-_LEVELS: tuple[Calibration, ...] = ("none", "ranges", "moments")
+_LEVELS: tuple[Calibration, ...] = ("none", "text", "ranges", "moments")
+_WITH_STATISTICS = _LEVELS[2:]
 
 
 class Track(Protocol):
@@ -96,7 +100,8 @@ class Bench:
         """The figures of a row, found or measured now and kept, as plain JSON values.
 
         Keys: those of the measures (`perplexity`, `kl_nats`, ..., each mean with `_standard_error`), QSNRs and bits a
-        weight, what its unit costs, what its recipe asks of hardware, and `layers`, an entry a layer and operand.
+        weight, what its unit costs, what its recipe asks of hardware, `layers`, an entry a layer and operand, and
+        `seconds`, the time that all of it took, loading and calibrating included where this row was first to need it.
 
         Raises:
             ConfigError: the model cannot be read, the texts are too short, or the row does not fit the model.
@@ -104,7 +109,7 @@ class Bench:
         """
         found = self.find(row)
         if found is None:
-            found = self._evaluate(row)
+            found = _timed(lambda: self._evaluate(row))
             self.keep(row, found)
         return found
 
@@ -112,7 +117,7 @@ class Bench:
         """The row of the model in float32, found or measured now."""
         found = _named(REFERENCE, self._store.find(self.job.reference()))
         if found is None:
-            found = {"row": REFERENCE, **self._score(REFERENCE, self._subject.model, None)}
+            found = _timed(lambda: {"row": REFERENCE, **self._score(REFERENCE, self._subject.model, None)})
             self._store.keep(REFERENCE, self.job.reference(), found)
         return found
 
@@ -127,25 +132,43 @@ class Bench:
     def _evaluate(self, row: RowField) -> Row:
         """Quantise the model as the row says, and score it."""
         from densimeter.kernels.torch import linear_layers, quantize_model
-        from densimeter.simulator.accuracy.layers import LayerErrors, declared_bits, mean_bits
+        from densimeter.simulator.accuracy.layers import LayerErrors, declared, mean_bits
 
         reference, plan, errors = self._subject.model, row.plan(self.job.config.seed), LayerErrors()
-        build = row.recipe.builder(reference, self._calibrated(row.recipe.calibration))
-        model = quantize_model(reference, plan, build=build, observe=errors)
+        tuned, about = self._tuned(row, plan)
+        build = row.recipe.builder(tuned, self._calibrated(row.recipe.calibration))
+        model = quantize_model(tuned, plan, build=build, observe=errors)
         weights = {path: linear.weight.numel() for path, linear in linear_layers(reference, plan)}
         scored = self._score(row.name, model, errors)
-        bits = errors.weight_bits | declared_bits(model, weights)
-        about = {
+        bits = errors.weight_bits | declared(model, weights, "bits_per_weight")
+        side = declared(model, weights, "side_products")
+        about |= {
             "recipe": describe_recipe(row.recipe),
             "hardware": list(row.recipe.hardware),
             "formats": described(row),
         }
         found = {"row": row.name, **scored, "bits_per_weight": mean_bits(weights, bits), **errors.summary()}
-        return found | row_costs(plan, weights, bits) | about | {"layers": errors.rows()}
+        return found | row_costs(plan, weights, bits, side) | about | {"layers": errors.rows()}
+
+    def _tuned(self, row: RowField, plan: "Recipe") -> tuple["torch.nn.Module", Row]:
+        """The model that layers are built of, and what is to be said of how it came about."""
+        if not isinstance(row.recipe, Tuning):
+            return self._subject.model, {}
+        if self.job.files.kind != "causal":
+            with self._at(("model",)):
+                raise ConfigError(f"{self.job.files.name}: expected a causal language model under {row.recipe.name}")
+        windows = self._calibration_windows()
+        kept = self._folder / f"tuned-{digest(self.job.row(row))}.safetensors"
+
+        def walk(steps: Sequence[int]) -> Iterator[int]:
+            return self._track(steps, f"{row.name}: training", len(steps))
+
+        found = row.recipe.tune(self._subject.model, plan, windows, kept, walk)
+        return found.model, {"training_losses_nats": found.losses_nats}
 
     def _score(self, name: str, model: "torch.nn.Module", errors: Any) -> Row:
         """What every measure makes of the model; `errors` looks on until it has seen the tokens that it is to see."""
-        started, seen = time.perf_counter(), 0
+        seen = 0
 
         def walk(inputs: Sequence[Ids]) -> Iterator[Ids]:
             nonlocal seen
@@ -158,25 +181,34 @@ class Bench:
         figures: Row = {}
         for measure in self._subject.measures:
             figures |= measure.score(model, walk)
-        return figures | {"seconds": round(time.perf_counter() - started, 1)}
+        return figures
 
     def _calibrated(self, wanted: Calibration) -> InputStatistics | None:
-        """Statistics of at least the level wanted, from memory, from the folder, or measured now."""
+        """Statistics of at least the level wanted, if of any, from memory, from the folder, or measured now."""
         level, statistics = self._statistics
-        if _LEVELS.index(level) >= _LEVELS.index(wanted):
+        if wanted not in _WITH_STATISTICS or _LEVELS.index(level) >= _LEVELS.index(wanted):
             return statistics
         self._statistics = level, statistics = self._calibrate(max(wanted, self._needed, key=_LEVELS.index))
         return statistics
 
     def _calibrate(self, level: Calibration) -> tuple[Calibration, InputStatistics]:
-        from densimeter.simulator.accuracy.calibration import calibrate, load_statistics, save_statistics
+        """Statistics of a level or of a higher one that the folder holds."""
+        from densimeter.simulator.accuracy.calibration import calibrate, load_ranges, save_ranges, with_moments
 
-        paths = {each: self._folder / f"{each}-{digest(self.job.calibration())}.safetensors" for each in _LEVELS[1:]}
-        for each in _LEVELS[_LEVELS.index(level) :]:
-            if paths[each].is_file():
-                return each, load_statistics(paths[each])
-        statistics = calibrate(self._subject.model, self._calibration_windows(), level == "moments")
-        save_statistics(paths[level], statistics)
+        known = digest(self.job.calibration())
+        ranges, moments = (self._folder / f"{each}-{known}.safetensors" for each in _WITH_STATISTICS)
+        if ranges.is_file() and moments.is_file():
+            return "moments", with_moments(load_ranges(ranges), moments)
+        if ranges.is_file() and level == "ranges":
+            return level, load_ranges(ranges)
+        windows = self._calibration_windows()
+        statistics = calibrate(
+            self._subject.model,
+            windows,
+            moments if level == "moments" else None,
+            lambda ids: self._track(ids, "calibration", len(ids)),
+        )
+        save_ranges(ranges, statistics)
         return level, statistics
 
     def _calibration_windows(self) -> list[list[int]]:
@@ -185,6 +217,12 @@ class Bench:
         ids = token_ids(self.job.calibration_text, tokenizer)
         with self._at(("calibration", "tokens")):
             return cut_windows(ids, config.tokens if own else 0, config.calibration.tokens, config.context_tokens)
+
+
+def _timed(measure: Callable[[], Row]) -> Row:
+    """What was measured, and the seconds that it took."""
+    started = time.perf_counter()
+    return measure() | {"seconds": round(time.perf_counter() - started, 3)}
 
 
 def _named(name: str, row: Row | None) -> Row | None:

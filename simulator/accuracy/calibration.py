@@ -1,6 +1,7 @@
 """Running a text through a model to see what its linear layers are given, and keeping what was seen."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,54 @@ from safetensors.numpy import save
 
 from densimeter.formats.files import write_bytes
 from densimeter.kernels.torch import Recipe, linear_layers
+from densimeter.simulator.accuracy.measure import Ids, Walk
+from densimeter.simulator.accuracy.moments import MappedMoments, MomentSums
 from densimeter.simulator.recipes import InputStatistics
 
-_LARGEST, _MOMENTS = "largest ", "moments "
+_PROBE_TOKENS = 8
 
 
-def calibrate(model: torch.nn.Module, windows: list[list[int]], with_moments: bool = False) -> InputStatistics:
-    """Statistics of the inputs of every linear layer over the windows; a window in memory at a time."""
-    watch = _Watch(with_moments)
+def calibrate(
+    model: torch.nn.Module, windows: Sequence[Ids], moments: Path | None = None, walk: Walk = iter
+) -> InputStatistics:
+    """Statistics of the inputs of every linear layer over the windows; a window in memory at a time.
+
+    moments: the file that second moments are added up in and read from afterwards; without it there are none. walk:
+    goes through the windows, showing progress. Raises ConfigError where the file cannot be written.
+    """
+    if moments is None:
+        return _see(model, walk(windows), None).statistics()
+    # Who shares an input is known once the layers have run; the file's layout has to be known before.
+    followers = _see(model, [windows[0][:_PROBE_TOKENS]], None).followers()
+    layers = linear_layers(model, Recipe(skip=()))
+    inputs = {path: linear.in_features for path, linear in layers if path not in followers}
+    with MomentSums(moments, inputs) as sums:
+        found = _see(model, walk(windows), sums).statistics()
+        sums.publish()
+    return with_moments(found, moments)
+
+
+def with_moments(found: InputStatistics, path: Path) -> InputStatistics:
+    """The statistics with the moments of a file that `calibrate` wrote for the same text."""
+    leaders = {layer: group[0] for layer, group in found.sharing.items()}
+    return InputStatistics(found.largest, found.sharing, MappedMoments(path, leaders))
+
+
+def save_ranges(path: Path, statistics: InputStatistics) -> None:
+    """Write all but the moments as safetensors; the metadata say who shares an input."""
+    write_bytes(path, save(dict(statistics.largest), {"sharing": json.dumps(dict(statistics.sharing))}))
+
+
+def load_ranges(path: Path) -> InputStatistics:
+    """What `save_ranges` wrote."""
+    with safe_open(path, "numpy") as file:
+        sharing = {layer: tuple(group) for layer, group in json.loads(file.metadata()["sharing"]).items()}
+        return InputStatistics({layer: file.get_tensor(layer) for layer in sharing}, sharing)
+
+
+def _see(model: torch.nn.Module, windows: Any, sums: MomentSums | None) -> "_Watch":
+    """Feed the model the windows, one after the other, with a watch on its layers."""
+    watch = _Watch(sums)
     hooks = [
         model.get_submodule(path).register_forward_pre_hook(watch.of(path))
         for path, _ in linear_layers(model, Recipe(skip=()))
@@ -31,36 +72,15 @@ def calibrate(model: torch.nn.Module, windows: list[list[int]], with_moments: bo
     finally:
         for hook in hooks:
             hook.remove()
-    return watch.statistics()
-
-
-def save_statistics(path: Path, statistics: InputStatistics) -> None:
-    """Write them as safetensors, moments once for all layers that share an input; the metadata say who does."""
-    tensors = {f"{_LARGEST}{layer}": largest for layer, largest in statistics.largest.items()}
-    leaders = {group[0] for group in statistics.sharing.values()}
-    tensors |= {f"{_MOMENTS}{layer}": statistics.moments[layer] for layer in leaders & statistics.moments.keys()}
-    write_bytes(path, save(tensors, {"sharing": json.dumps(dict(statistics.sharing))}))
-
-
-def load_statistics(path: Path) -> InputStatistics:
-    """What `save_statistics` wrote."""
-    with safe_open(path, "numpy") as file:
-        sharing = {layer: tuple(group) for layer, group in json.loads(file.metadata()["sharing"]).items()}
-        names = file.keys()
-        kept = {name: file.get_tensor(name) for name in names}
-    largest = {layer: kept[_LARGEST + layer] for layer in sharing}
-    leaders = {layer: _MOMENTS + group[0] for layer, group in sharing.items()}
-    return InputStatistics(largest, sharing, {layer: kept[name] for layer, name in leaders.items() if name in kept})
+    return watch
 
 
 class _Watch:
     """Sees the inputs of layers in the order of their execution."""
 
-    def __init__(self, with_moments: bool) -> None:
-        self._with_moments = with_moments
+    def __init__(self, sums: MomentSums | None) -> None:
+        self._sums = sums
         self._largest: dict[str, NDArray[np.float32]] = {}
-        self._sums: dict[str, NDArray[np.float32]] = {}
-        self._tokens: dict[str, int] = {}
         self._groups: dict[str, list[str]] = {}
         self._last: tuple[Any, list[str]] = (None, [])
 
@@ -73,26 +93,17 @@ class _Watch:
             if path not in self._groups:
                 group.append(path)
                 self._groups[path] = group
-            tokens = x.detach().reshape(-1, x.shape[-1]).float()
-            found = tokens.abs().amax(dim=0).numpy()
+            tokens: NDArray[np.float32] = x.detach().reshape(-1, x.shape[-1]).float().numpy()
+            found = np.abs(tokens).max(axis=0)
             self._largest[path] = np.maximum(self._largest.get(path, found), found)
-            if self._with_moments and path == self._groups[path][0]:
-                self._add(path, tokens)
+            if self._sums is not None and path == self._groups[path][0]:
+                self._sums.add(path, tokens)
 
         return see
 
-    def _add(self, leader: str, tokens: torch.Tensor) -> None:
-        products: NDArray[np.float32] = (tokens.T @ tokens).numpy()
-        self._tokens[leader] = self._tokens.get(leader, 0) + len(tokens)
-        if leader in self._sums:
-            self._sums[leader] += products
-        else:
-            self._sums[leader] = products
+    def followers(self) -> set[str]:
+        """Layers that were given the input of another one before them."""
+        return {path for path, group in self._groups.items() if path != group[0]}
 
     def statistics(self) -> InputStatistics:
-        """Once, at the end."""
-        sharing = {path: tuple(group) for path, group in self._groups.items()}
-        for leader, tokens in self._tokens.items():
-            self._sums[leader] /= np.float32(tokens)  # in place: all of them twice would not fit beside a large model
-        moments = {path: self._sums[group[0]] for path, group in sharing.items() if group[0] in self._sums}
-        return InputStatistics(self._largest, sharing, moments)
+        return InputStatistics(self._largest, {path: tuple(group) for path, group in self._groups.items()})

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from math import gcd
 from typing import Any
 
-from densimeter.formats import BlockFormat, Datapath, IntElement, default_lanes, derive
+from densimeter.formats import BlockFormat, Datapath, IntElement, default_lanes, derive, get
 from densimeter.formats.errors import FormatError, ModelRangeError
 from densimeter.hwmodels.characterization.known_names import known_operand
 from densimeter.hwmodels.figure import Figure
@@ -20,15 +20,19 @@ _LANES = 16
 _FLOAT32_BITS = 32
 
 
-def row_costs(plan: Recipe, weights: Mapping[str, int], bits: Mapping[str, float]) -> dict[str, Any]:
+def row_costs(
+    plan: Recipe, weights: Mapping[str, int], bits: Mapping[str, float], side: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Densities over float32, means over the products of the layers.
 
     weights: how many each linear layer has, which is how often it multiplies for a token. bits: a weight's, by layer,
-    scales included; layers that are not there keep float32.
+    scales included; layers that are not there keep float32. side: products of a token that a recipe adds to a layer,
+    each by a float16 unit that sums in float32: they add area and no density.
 
     Keys: `arithmetic_density_area` (cells of nangate45) and `arithmetic_density_lut`, each with `_relative_band`,
     `cost_source` and `unit`, which are null where there is no unit of the row's formats: `no_unit` then says why.
-    `memory_density`: 64 over the bits of a weight and an activation.
+    `memory_density`: 64 over the bits of a weight and an activation. `side_products_share`: where there are any, how
+    many a weight.
     """
     layers = {path: plan.of(path) for path in weights}
     total = sum(weights.values())
@@ -36,26 +40,39 @@ def row_costs(plan: Recipe, weights: Mapping[str, int], bits: Mapping[str, float
         count * (bits.get(path, _FLOAT32_BITS) + _bits(layers[path].activation)) for path, count in weights.items()
     )
     found: dict[str, Any] = {"memory_density": 2 * _FLOAT32_BITS * total / stored}
+    beside = sum(side.values()) if side else 0
+    if beside:
+        found["side_products_share"] = beside / total
     shares: dict[LayerFormats, int] = {}
     for path, count in weights.items():
         shares[layers[path]] = shares.get(layers[path], 0) + count
     try:
-        costs = {unit: (headline_cost(unit), count) for unit, count in _units(shares).items()}
+        units: dict[Datapath, float] = dict(_units(shares))
+        if beside:
+            units[_side_mac()] = units.get(_side_mac(), 0) + beside
+        costs = {unit: (headline_cost(unit), count) for unit, count in units.items()}
     except (FormatError, ModelRangeError) as error:
         return found | {"unit": None, "no_unit": str(error)}
     baseline = headline_cost(float32_mac())
     return found | {
         "unit": "; ".join(map(_described, costs)),
-        **_density("area", [(one.area_um2[LIBRARY], one.lanes, n) for one, n in costs.values()], baseline.area_um2),
-        **_density("lut", [(one.luts[FLOW], one.lanes, n) for one, n in costs.values()], baseline.luts),
+        **_density(
+            "area", total, [(one.area_um2[LIBRARY], one.lanes, n) for one, n in costs.values()], baseline.area_um2
+        ),
+        **_density("lut", total, [(one.luts[FLOW], one.lanes, n) for one, n in costs.values()], baseline.luts),
         "cost_source": "model" if any(one.source == "model" for one, _ in costs.values()) else "synthesis",
     }
 
 
-def _density(of: str, parts: Sequence[tuple[Figure, int, int]], baselines: Mapping[str, Figure]) -> dict[str, float]:
-    """How many times smaller than the baseline a product is on average, from units, lanes and numbers of products."""
+def _density(
+    of: str, products: int, parts: Sequence[tuple[Figure, int, float]], baselines: Mapping[str, Figure]
+) -> dict[str, float]:
+    """How many times smaller than the baseline what a product needs is on average.
+
+    products: those that count. parts: of units that compute them and what comes with them, a unit's size, its lanes and
+    how many products it computes.
+    """
     (baseline,) = baselines.values()  # a MAC
-    products = sum(count for _, _, count in parts)
     sizes = [count * figure.value / lanes for figure, lanes, count in parts]
     off = sum(size * figure.relative_band for size, (figure, _, _) in zip(sizes, parts, strict=True))
     return {
@@ -92,6 +109,10 @@ def _unit(formats: LayerFormats) -> Datapath:
     if integers:
         return derive(activation, weight, _LANES, "int32")
     return derive(activation, weight, gcd(lanes, _LANES), "fp32")
+
+
+def _side_mac() -> Datapath:
+    return derive(get("float16"), get("float16"), 1, "fp32")
 
 
 def _described(unit: Datapath) -> str:

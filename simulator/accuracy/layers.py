@@ -86,10 +86,14 @@ def mean_bits(weights: Mapping[str, int], bits: Mapping[str, float]) -> float | 
     return sum(each * weights[path] for path, each in bits.items()) / total if total else None
 
 
-def declared_bits(model: Any, paths: Iterable[str]) -> dict[str, float]:
-    """Bits a weight of the layers that say so themselves, in a property `bits_per_weight`, by path."""
-    found = ((path, getattr(model.get_submodule(path), "bits_per_weight", None)) for path in paths)
-    return {path: float(bits) for path, bits in found if bits is not None}
+def declared(model: Any, paths: Iterable[str], name: str) -> dict[str, float]:
+    """A figure of the layers that say it themselves, in a property of this name, by path.
+
+    `bits_per_weight`: everything stored for a weight. `side_products`: float16 multiply-accumulates of a token beside
+    those of the formats' unit.
+    """
+    found = ((path, getattr(model.get_submodule(path), name, None)) for path in paths)
+    return {path: float(figure) for path, figure in found if figure is not None}
 
 
 def _finite_mean(values: Iterable[float]) -> float | None:

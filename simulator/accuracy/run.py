@@ -8,6 +8,7 @@ from pathlib import Path
 from densimeter.formats.errors import ConfigError, FormatError
 from densimeter.hwmodels.headline import FLOW, LIBRARY
 from densimeter.simulator.accuracy.bench import Bench, Row, Track
+from densimeter.simulator.commands.check import duration
 from densimeter.simulator.schema.accuracy import AccuracyConfig
 from densimeter.simulator.schema.document import Document, KeyPath
 
@@ -18,6 +19,12 @@ class Accuracy:
 
     rows: list[Row]
     remarks: list[str]
+
+    @property
+    def seconds(self) -> float:
+        """What measuring all rows took, in this run and in earlier ones that it found them of."""
+        seconds: float = sum(row["seconds"] for row in self.rows)
+        return round(seconds, 3)
 
 
 def run(
@@ -47,7 +54,9 @@ def run(
     for i, row in enumerate(config.rows):
         with at(("rows", i)):
             rows.append(bench.row(row))
-    return Accuracy(rows, [*bench.job.files.remarks(), *_costs(rows), *_needs(config)])
+    found = Accuracy(rows, [*bench.job.files.remarks(), *_costs(rows), *_needs(config)])
+    found.remarks.append(f"all of it took {duration(found.seconds)} to measure")
+    return found
 
 
 def _costs(rows: Sequence[Row]) -> list[str]:
@@ -68,5 +77,7 @@ class _PlacedError(ConfigError):
 
 def _needs(config: AccuracyConfig) -> list[str]:
     """What the recipes of the table ask of hardware."""
-    needs = {row.recipe.name: row.recipe.hardware for row in config.rows if row.recipe.hardware}
-    return [f"{name} needs {'; '.join(hardware)}" for name, hardware in needs.items()]
+    needs: dict[str, dict[str, None]] = {}
+    for row in config.rows:
+        needs.setdefault(row.recipe.name, {}).update(dict.fromkeys(row.recipe.hardware))
+    return [f"{name} needs {'; '.join(hardware)}" for name, hardware in needs.items() if hardware]

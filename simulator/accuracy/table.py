@@ -64,6 +64,7 @@ _COLUMNS = (
     _with_error("nearest %", "nearest_agreement", ".1f", 100),
     _with_error("5 nearest %", "neighbours_agreement", ".1f", 100),
     _number("bits/weight", "bits_per_weight", ".3g"),
+    _number("side MAC %", "side_products_share", ".2f", 100),
     _number("memory x", "memory_density", ".3g"),
     _density("area x", "arithmetic_density_area"),
     _density("LUT x", "arithmetic_density_lut"),

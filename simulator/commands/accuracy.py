@@ -28,7 +28,8 @@ def accuracy(
     document = read(config_path)
     config = validate(document, AccuracyConfig)
     found = run(document, config, output, track, lambda said: errors.print(said, highlight=False))
-    plain = {"model": config.model, "text": config.text, "remarks": found.remarks, "rows": found.rows}
+    plain = {"model": config.model, "text": config.text, "remarks": found.remarks, "seconds": found.seconds}
+    plain |= {"rows": found.rows}
     write_text(output / "accuracy.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
     write_text(output / "accuracy.csv", to_csv(found.rows))
     write_text(output / "layers.csv", layers_to_csv(found.rows))

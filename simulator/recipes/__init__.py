@@ -4,6 +4,6 @@ Each is a frozen dataclass that satisfies `Treatment`; its options are its field
 """
 
 from densimeter.simulator.recipes.notation import describe_recipe, parse_recipe, recipe_names
-from densimeter.simulator.recipes.treatment import Calibration, InputStatistics, Treatment
+from densimeter.simulator.recipes.treatment import Calibration, InputStatistics, Treatment, Tuning
 
-__all__ = ["Calibration", "InputStatistics", "Treatment", "describe_recipe", "parse_recipe", "recipe_names"]
+__all__ = ["Calibration", "InputStatistics", "Treatment", "Tuning", "describe_recipe", "parse_recipe", "recipe_names"]

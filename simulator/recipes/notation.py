@@ -7,6 +7,7 @@ from densimeter.formats.errors import ConfigError, nearest
 from densimeter.simulator.recipes.awq import Awq
 from densimeter.simulator.recipes.cube_root import CubeRoot
 from densimeter.simulator.recipes.easyquant import EasyQuant
+from densimeter.simulator.recipes.fine_tune import FineTune
 from densimeter.simulator.recipes.fptq import Fptq
 from densimeter.simulator.recipes.gptq import Gptq
 from densimeter.simulator.recipes.icq import InformationCalibration
@@ -39,6 +40,7 @@ _KINDS = {
         Fptq,
         EasyQuant,
         ProxyOutliers,
+        FineTune,
     )
 }
 

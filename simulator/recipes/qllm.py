@@ -2,7 +2,11 @@
 
 A channel whose magnitude exceeds theta becomes as many copies as bring it below; the most alike channels are joined
 until the layer is as wide as before (`reassembly`). theta is searched for layer by layer, for the smallest error of the
-quantised product. The low-rank correction that the paper trains afterwards is not part of this.
+quantised product. Then a product of low rank may take back part of what is left (`low_rank_correction`).
+
+The paper trains that product by gradient on the outputs of several blocks of the model at once, and its code folds it
+into the weights before they are rounded for the last time. Here it is the best one for the layer's own output and stays
+beside the layer, which costs bits and products that a row counts.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from numpy.typing import NDArray
 from densimeter.formats import BlockFormat
 from densimeter.formats.errors import ConfigError
 from densimeter.kernels import quantize
+from densimeter.simulator.recipes.low_rank_correction import Correction, learn
 from densimeter.simulator.recipes.reassembly import (
     Reassembly,
     assembly_error,
@@ -36,22 +41,31 @@ _PAIRS_PER_CHANNEL = 16  # enough that pairs without channels in common are foun
 @dataclass(frozen=True)
 class ChannelReassembly:
     """share: how many channels may be added before as many are joined, of all. steps: how many thetas are tried, from
-    the largest magnitude (nothing is taken apart) down to the smallest for which `share` suffices."""
+    the largest magnitude (nothing is taken apart) down to the smallest for which `share` suffices. rank: of the
+    correction; 4 in the published code, 0 for none."""
 
     name: Literal["qllm"] = "qllm"
     share: float = 0.1
     steps: int = 12
+    rank: int = 0
     calibration: ClassVar[Calibration] = "moments"
-    hardware: ClassVar[tuple[str, ...]] = (
-        "a gather before the quantiser that repeats and averages channels, fixed at compile time; none where the layer "
-        "before can produce the channels so",
-    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 0.5:
             raise ConfigError(f"share is {self.share}, expected 0 to 0.5")
         if not isinstance(self.steps, int) or self.steps < 1:
             raise ConfigError(f"steps is {self.steps}, expected a whole number above 0")
+        if not isinstance(self.rank, int) or self.rank < 0:
+            raise ConfigError(f"rank is {self.rank}, expected a whole number, 0 or more")
+
+    @property
+    def hardware(self) -> tuple[str, ...]:
+        gather = (
+            "a gather before the quantiser that repeats and averages channels, fixed at compile time; none where the "
+            "layer before can produce the channels so"
+        )
+        side = "float16 multiply-accumulate units for the low-rank products, on activations read back from their format"
+        return (gather, side) if self.rank else (gather,)
 
     def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
         """Layers on reassembled inputs; those that share an input share the reassembly, by the first one's formats."""
@@ -73,7 +87,14 @@ class ChannelReassembly:
                 found[group] = self.search(
                     np.concatenate(weights), statistics.largest[path], statistics.moments[path], formats, seed
                 )
-            return ReassembledLinear(linear, found[group], formats, path, seed, observe)
+            if not self.rank:
+                return ReassembledLinear(linear, found[group], formats, path, seed, observe)
+
+            def corrected(held: NDArray[np.float32]) -> Correction:
+                weight = layers[path].weight.detach().cpu().float().numpy()
+                return self.correction(weight, held, found[group], statistics.moments[path])
+
+            return ReassembledLinear(linear, found[group], formats, path, seed, observe, corrected)
 
         return build
 
@@ -94,7 +115,6 @@ class ChannelReassembly:
         alike = most_alike(merging_errors(weight, moments), _PAIRS_PER_CHANNEL * channels)
         drawn = np.random.default_rng(seed).standard_normal((_PROBE_TOKENS, channels))
         probe = np.clip(drawn * np.sqrt(np.diag(moments)), -largest, largest).astype(np.float32)
-        exact = probe @ weight.T
         best, smallest = None, np.inf
         for copies in self._candidates(largest):
             made = reassemble(copies, alike)
@@ -103,12 +123,24 @@ class ChannelReassembly:
             joined, held = made.inputs(probe), made.weight(weight)
             product = _held(joined, formats.activation) @ _held(held, formats.weight).T
             # Joining is in both products, so that only the formats' part differs here.
-            formats_error = float(np.sum((product - joined @ held.T).astype(np.float64) ** 2)) / len(exact)
+            formats_error = float(np.sum((product - joined @ held.T).astype(np.float64) ** 2)) / len(probe)
             error = assembly_error(weight, moments, made) + formats_error
             if error < smallest:
                 best, smallest = made, error
         assert best is not None  # the first candidate takes nothing apart
         return best
+
+    def correction(
+        self,
+        weight: NDArray[np.float32],
+        held: NDArray[np.float32],
+        made: Reassembly,
+        moments: NDArray[np.float32],
+    ) -> Correction:
+        """What is added to a layer's reassembled weight as it is held, for the least error of ``x W^T``."""
+        gather = made.inputs(np.eye(len(moments), dtype=np.float32)).astype(np.float64)
+        cross = moments.astype(np.float64) @ gather
+        return learn(weight, held, cross, gather.T @ cross, self.rank)
 
     def _candidates(self, largest: NDArray[np.float32]) -> list[NDArray[np.int64]]:
         """Copies of every channel, for thetas in equal ratios; those that add more channels than `share` left out."""

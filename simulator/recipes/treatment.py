@@ -1,8 +1,9 @@
-"""The interface of a recipe, and what calibration tells it. Imports no torch: recipes are named where it is missing."""
+"""Interfaces of recipes, and what calibration tells them. Imports no torch: recipes are named where it is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-    from densimeter.kernels.torch import Builder
+    from densimeter.kernels.torch import Builder, Recipe
 
-Calibration = Literal["none", "ranges", "moments"]
-"""How much of `InputStatistics` a recipe wants; each level holds what those before it do."""
+Calibration = Literal["none", "text", "ranges", "moments"]
+"""What a recipe wants of the calibration text: the text itself (`Tuning`), or how much of its `InputStatistics`; each
+level of these holds what those before it do."""
+
+Walk = Callable[[Sequence[int]], Iterable[int]]
+"""Goes through the numbers of steps in order, showing progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +27,8 @@ class InputStatistics:
 
     largest: max |x| of every input channel, float32 [inputs]. sharing: the paths of the layers that were given the very
     same input, the layer's own among them (query, key and value projections, say). moments: the mean of x x^T over
-    tokens, float32 [inputs, inputs], one array for all that share an input; empty unless "moments" were asked for.
+    tokens, float32 [inputs, inputs], the same for all that share an input; mapped read-only from a file whenever one is
+    asked for, as all of them may not fit into memory. Empty unless "moments" were asked for.
     """
 
     largest: Mapping[str, NDArray[np.float32]]
@@ -51,4 +57,25 @@ class Treatment(Protocol):
         """What it needs beside the multiply-accumulate unit of the formats, a phrase each."""
 
     def builder(self, model: "torch.nn.Module", statistics: InputStatistics | None) -> "Builder":
-        """Makes the layers of the treated model; `statistics` are there unless `calibration` is "none"."""
+        """Makes the layers of the treated model; `statistics` are there if `calibration` is "ranges" or "moments"."""
+
+
+class Tuned(NamedTuple):
+    """A model with weights of its own, and the loss of every step that led to them."""
+
+    model: "torch.nn.Module"
+    losses_nats: list[float]
+
+
+@runtime_checkable
+class Tuning(Treatment, Protocol):
+    """A recipe that changes the model before its linear layers are built."""
+
+    def tune(
+        self, model: "torch.nn.Module", plan: "Recipe", windows: Sequence[Sequence[int]], kept: Path, walk: Walk
+    ) -> Tuned:
+        """The model that layers are then built of; the given one stays as it is.
+
+        plan: the row's. windows: the calibration text's token ids. kept: a file for what has to outlive an
+        interruption, the same for the same row and text.
+        """

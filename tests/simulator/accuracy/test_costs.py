@@ -81,3 +81,15 @@ def test_what_was_never_synthesised_is_an_estimate_with_its_band() -> None:
     unit = F.derive(F.get("int8"), F.get("mxfp4"), 16, "fp32")
     assert found["cost_source"] == "model"
     assert found["arithmetic_density_area_relative_band"] == headline_cost(unit).area_um2["nangate45"].relative_band
+
+
+def test_products_beside_the_unit_add_area_and_no_density() -> None:
+    """400 products in int8 and 40 of float16: as large as 440 to do what 400 do."""
+    plan = Recipe(formats("int8_channel", "int8_token"))
+    found = row_costs(plan, WEIGHTS, {"a": 8, "b": 8}, {"b": 40})
+    float32 = headline_cost(float32_mac()).area_um2_per_mac("nangate45")
+    both = 400 * area("int8", "int8", 16, "int32") + 40 * area("float16", "float16", 1)
+    assert found["arithmetic_density_area"] == pytest.approx(float32 * 400 / both)
+    assert found["side_products_share"] == 40 / 400
+    assert found["unit"] == "int8, 16 lanes, int32; float16, 1 lanes, fp32"
+    assert "side_products_share" not in row_costs(plan, WEIGHTS, {})

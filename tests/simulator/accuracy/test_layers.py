@@ -7,7 +7,7 @@ import pytest
 
 import densimeter.formats as F
 import densimeter.kernels as K
-from densimeter.simulator.accuracy.layers import LayerErrors, declared_bits, mean_bits
+from densimeter.simulator.accuracy.layers import LayerErrors, declared, mean_bits
 from densimeter.simulator.numerics import error_statistics
 
 
@@ -61,8 +61,9 @@ def test_bits_a_weight_are_a_mean_over_weights() -> None:
     assert mean_bits({"a": 100}, {}) is None
 
 
-def test_a_layer_that_knows_its_bits_says_them() -> None:
+def test_a_layer_that_knows_a_figure_says_it() -> None:
     torch = pytest.importorskip("torch")
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
     model[1].bits_per_weight = Fraction(5, 2)
-    assert declared_bits(model, ["0", "1"]) == {"1": 2.5}
+    assert declared(model, ["0", "1"], "bits_per_weight") == {"1": 2.5}
+    assert declared(model, ["0", "1"], "side_products") == {}

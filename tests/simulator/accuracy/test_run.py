@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from densimeter.simulator.accuracy import bench
+from densimeter.simulator.commands.check import duration
 from densimeter.simulator.workloads.text import passage
 from support.command import Densimeter
 from support.tiny_language_model import VOCABULARY, save_tiny_model
@@ -55,6 +56,18 @@ def test_rows_are_held_against_the_model_in_float32(densimeter: Densimeter, mode
     assert smooth["perplexity"] == pytest.approx(reference["perplexity"], rel=1e-4)
     assert bfp6["perplexity_ratio"] == pytest.approx(bfp6["perplexity"] / reference["perplexity"])
     assert (bfp6["bits_per_weight"], mxfp4["bits_per_weight"]) == (6 + 8 / 16, 4 + 8 / 32)
+
+
+def test_the_time_that_a_table_takes_is_told_with_it(densimeter: Densimeter, model: Path, tmp_path: Path) -> None:
+    """Each row's own, added up; rows that were found count what they took to measure."""
+    path = config(model, tmp_path)
+    for _ in range(2):
+        found = densimeter("accuracy", path, "-o", tmp_path / "out", "--json").json
+        assert all(row["seconds"] > 0 for row in found["rows"])
+        assert found["seconds"] == pytest.approx(sum(row["seconds"] for row in found["rows"]))
+        assert (
+            f"all of it took {duration(found['seconds'])} to measure." in (tmp_path / "out" / "accuracy.md").read_text()
+        )
 
 
 def perplexity(folder: Path) -> float:
