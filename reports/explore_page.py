@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from densimeter.formats.display.palette import CATEGORIES_DARK, CATEGORIES_LIGHT
 from densimeter.reports.explore_tables import density_table, layer_tables, main_columns
 from densimeter.reports.quantities import quantity
 from densimeter.reports.rendering import render
 from densimeter.reports.run_folder import Run
 from densimeter.reports.scatter import template
-from densimeter.reports.theme import CATEGORIES_DARK, CATEGORIES_LIGHT, DARK, LIGHT
+from densimeter.reports.theme import DARK, LIGHT
 
 
 def explore_page(run: Run) -> str:

@@ -1,9 +1,10 @@
-"""One machine with its workload as text: terminal, CSV, Markdown; changes when a reader should see another fact.
+"""One machine with its workload as text: terminal, CSV, Markdown, HTML; changes when a reader should see another fact.
 
 Reads the row that `simulator.evaluate` gives for a machine.
 """
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -49,6 +50,15 @@ def to_markdown(row: Row) -> str:
         "".join(f"- {markdown_text(line)}\n" for line in remarks(row)),
     ]
     return "\n".join(parts)
+
+
+def to_html(row: Row) -> str:
+    """The same as a notebook shows it."""
+    title, *lines = map(escape, description(row))
+    heads = "".join(f"<li>{line}</li>" for line in lines)
+    told = "".join(f"<li>{escape(line)}</li>" for line in remarks(row))
+    shown = "".join(map(tables.to_html, machine_tables(row)))
+    return f"<div><strong>{title}</strong></div><ul>{heads}</ul>{shown}<ul>{told}</ul>"
 
 
 def to_csv(row: Row) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What the figures of a machine's result row mean and how a reader sees them; changes when a row gains a figure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,12 @@ class Quantity:
     factor: float = 1.0
     prefixed: bool = True
     better: Better | None = None
+
+    def on_axis(self, values: Iterable[float | None]) -> tuple[float, str]:
+        """(factor, unit) for the axis of a figure: of these values as stored, the largest gets one to three digits."""
+        largest = max((abs(value * self.factor) for value in values if value and math.isfinite(value)), default=0.0)
+        exponent = _thousands(largest) if self.prefixed and self.unit else 0
+        return self.factor / 1000.0**exponent, f"{_PREFIXES[_UNPREFIXED + exponent].strip()}{self.unit}"
 
     def text(self, value: float | None) -> str:
         """The figure with three significant digits and its unit: 48.9 ms, 1.30 k, 97 %; a dash for none."""

@@ -205,6 +205,12 @@ class DensityTable:
             grouped.setdefault(row.family, []).append(row)
         return grouped
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows; `density_figure` draws it."""
+        from densimeter.reports.density import to_html  # which reads rows, this module
+
+        return to_html(self)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "rows": [self.record(row) for row in self.rows],

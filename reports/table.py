@@ -1,9 +1,10 @@
-"""A table as terminal, CSV, Markdown and LaTeX show it; changes when one of these should look different."""
+"""A table as terminal, CSV, Markdown, LaTeX and HTML show it; changes when one of these should look different."""
 
 import csv
 import io
 import re
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 from rich import box
@@ -12,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
+from densimeter.formats.display import html_table
 from densimeter.reports.quantities import Quantity
 
 _GAP = 1
@@ -59,6 +61,9 @@ class Table:
     title: str
     headings: tuple[Heading, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
 
 def word(text: str) -> Cell:
@@ -121,6 +126,16 @@ def to_latex(table: Table) -> str:
 def markdown_text(text: str) -> str:
     """Text that Markdown takes literally, on one line."""
     return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def to_html(table: Table) -> str:
+    """The table as a notebook shows it."""
+    grid = html_table(
+        [heading.text for heading in table.headings],
+        [[cell.text for cell in row] for row in table.rows],
+        right=[heading.right for heading in table.headings],
+    )
+    return f'<div style="margin-top:.8rem"><strong>{escape(table.title)}</strong></div>{grid}'
 
 
 def latex_text(text: str) -> str:

@@ -53,7 +53,10 @@ def _with_defined(text: str) -> str:
 
 def _check(datapath: Datapath) -> None:
     if not isinstance(datapath.accumulator, IntAccumulator | FixedAccumulator | AlignedAccumulator):
-        raise FormatError(f"accumulator {datapath.accumulator}: a proof needs an integer, fixed or aligned register")
+        raise FormatError(
+            f"accumulator {datapath.accumulator}: a proof needs an integer, fixed or aligned register; use int32, "
+            "fixed48:-24 or aligned24"
+        )
     if datapath.windowed:
         raise FormatError("logarithmic operands: their sums are cut to a window, for which there is no proof")
     if any(not isinstance(f.scale, PowerOfTwoScale) for f in datapath.scaled):

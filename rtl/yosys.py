@@ -77,7 +77,9 @@ def _run_in(folder: Path, timeout_s: float) -> int:
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise ToolError(f"Yosys did not end within {timeout_s:g} s and was stopped") from None
+            raise ToolError(
+                f"Yosys did not end within {timeout_s:g} s and was stopped; take fewer lanes, or an idler machine"
+            ) from None
         finally:
             _running.discard(process)
             if process.poll() is None:

@@ -9,12 +9,13 @@ from typing import Any
 from densimeter.hwmodels.mac import RECORDED_FLOWS, jobs, out_of_reach, run_jobs, unit_cost
 from densimeter.rtl.cells.liberty import known_libraries
 from densimeter.simulator.machine_row import machine_row
+from densimeter.simulator.result_row import ResultRow
 from densimeter.simulator.schema.design import DesignPoint
 from densimeter.simulator.schema.document import Document, validate
 from densimeter.simulator.schema.fields import UnitField
 
 
-def evaluate_document(document: Document, folder: Path | None = None) -> dict[str, Any]:
+def evaluate_document(document: Document, folder: Path | None = None) -> ResultRow:
     """What `densimeter.simulator.evaluate` does, for a parsed file: what is wrong is reported by file and line.
 
     folder: where accuracies are kept and found again.
@@ -22,8 +23,8 @@ def evaluate_document(document: Document, folder: Path | None = None) -> dict[st
     of_machines = DesignPoint.model_fields.keys() - UnitField.model_fields.keys()
     if isinstance(document.data, Mapping) and not of_machines.isdisjoint(document.data):
         design = validate(document, DesignPoint)
-        return {**machine_row(design), **_accuracy(design, document, folder)}
-    return _unit_row(validate(document, UnitField))
+        return ResultRow({**machine_row(design), **_accuracy(design, document, folder)})
+    return ResultRow(_unit_row(validate(document, UnitField)))
 
 
 def _accuracy(design: DesignPoint, document: Document, folder: Path | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from densimeter.formats import (
     LogElement,
     PowerOfTwoScale,
 )
+from densimeter.formats.display import histogram, html_table
 from densimeter.formats.grid import Grid
 from densimeter.kernels import QuantizedTensor, quantize
 from densimeter.kernels.codec import dequantize_rows
@@ -83,6 +84,22 @@ class ErrorStatistics:
                 "values": list(self.octaves),
             },
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figures, and the values by relative error."""
+        facts = [
+            ("values", f"{self.values:,}"),
+            ("QSNR", "exact" if self.qsnr_db == math.inf else f"{self.qsnr_db:.2f} dB"),
+            ("largest error", f"{self.max_abs_error:.4g}"),
+            ("saturated", f"{self.saturated_share:.3%}"),
+            ("flushed to zero", f"{self.flushed_share:.3%}"),
+            ("unchanged", f"{self.exact:,}"),
+        ]
+        used = [k for k, count in zip(OCTAVES, self.octaves, strict=True) if count] or [0]
+        shown = slice(OCTAVES.index(min(used)), OCTAVES.index(max(used)) + 1)
+        edges = [*OCTAVES[shown], max(used) + 1]
+        bars = histogram(self.octaves[shown], edges, "changed values by log2 |error / x|")
+        return f'<div class="densimeter">{html_table((), facts)}{bars}</div>'
 
 
 NOTHING = ErrorStatistics(0, 0.0, 0.0, 0.0, 0, 0, 0, 0, (0,) * len(OCTAVES))

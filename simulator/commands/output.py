@@ -32,6 +32,27 @@ if not console.is_terminal:
 errors = Console(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+FigureOption = Annotated[
+    Path | None,
+    typer.Option("--figure", metavar="FILE", help="A figure for a paper: FILE.pdf, .svg or .png, drawn by Chromium."),
+]
+
+
+def check_figure(path: Path | None) -> None:
+    """Refuse the name of a figure that could not be written, before anything is computed."""
+    if path is not None:
+        from densimeter.reports.image import check_name
+
+        check_name(path)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a Plotly figure or a drawing (SVG text) to the file of `--figure`, and say so."""
+    from densimeter.reports.image import write_figure
+
+    with errors.status("drawing"):
+        write_figure(figure, path)
+    errors.print(f"figure: {shown_path(path)}", highlight=False)
 
 
 def print_json(value: Any) -> None:

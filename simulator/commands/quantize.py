@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from densimeter.formats import BlockFormat, ConfigError, resolve
+from densimeter.simulator.commands.completion import format_names
 from densimeter.simulator.commands.output import (
     JsonOption,
     byte_progress,
@@ -37,7 +38,10 @@ def quantize(
         typer.Argument(metavar="IN", help="A .safetensors (or its .index.json), .gguf, .npy or .npz file."),
     ],
     format_name: Annotated[
-        str, typer.Option("--format", "-f", help="A catalog name or a declaration in YAML flow style.")
+        str,
+        typer.Option(
+            "--format", "-f", help="A catalog name or a declaration in YAML flow style.", autocompletion=format_names
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
     include: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from densimeter.formats import ConfigError, Datapath, default_lanes, derive, resolve
+from densimeter.simulator.commands.completion import accumulator_names, format_names
 from densimeter.simulator.commands.output import JsonOption, console, plain_table, print_json, track
 
 if TYPE_CHECKING:
@@ -19,11 +20,22 @@ app = typer.Typer(
 )
 
 _FORMAT_HELP = "a catalog name or a declaration such as '{element: e3m2, block: 24, scale: e8m0}'"
-Activation = Annotated[str, typer.Option("--activation", "-a", help=f"Activation format: {_FORMAT_HELP}.")]
-Weight = Annotated[str | None, typer.Option("--weight", "-w", help="Weight format; default: the activation's.")]
+Activation = Annotated[
+    str, typer.Option("--activation", "-a", help=f"Activation format: {_FORMAT_HELP}.", autocompletion=format_names)
+]
+Weight = Annotated[
+    str | None,
+    typer.Option("--weight", "-w", help="Weight format; default: the activation's.", autocompletion=format_names),
+]
 Lanes = Annotated[int | None, typer.Option("--lanes", "-l", help="Products per clock; default: one block, or 1.")]
 AccumulatorName = Annotated[
-    str, typer.Option("--accumulator", "-c", help="int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz.")
+    str,
+    typer.Option(
+        "--accumulator",
+        "-c",
+        help="int32, int32_saturate, fixed48:-24, aligned24, fp32 or fp32_ftz.",
+        autocompletion=accumulator_names,
+    ),
 ]
 Pipeline = Annotated[
     int, typer.Option(min=0, help="Stages of registers ahead of the accumulator; each is a cycle of latency.")

@@ -28,8 +28,7 @@ def rtl_characterize(
     from densimeter.hwmodels.characterization.grid import grid
     from densimeter.hwmodels.mac import run_jobs
     from densimeter.simulator import characterization
-    from densimeter.simulator.commands.density import default_document
-    from densimeter.simulator.schema.density import DensityConfig
+    from densimeter.simulator.schema.density import DensityConfig, default_document
     from densimeter.simulator.schema.document import validate
 
     planned = characterization.grid_jobs(grid())

@@ -30,8 +30,7 @@ def rtl_equal_clock(
     """
     from densimeter.hwmodels.equal_clock import DEFAULT_PERIOD_NS
     from densimeter.simulator import equal_clock
-    from densimeter.simulator.commands.density import default_document
-    from densimeter.simulator.schema.density import DensityConfig
+    from densimeter.simulator.schema.density import DensityConfig, default_document
     from densimeter.simulator.schema.document import read, validate
 
     config = validate(default_document() if config_path is None else read(config_path), DensityConfig)

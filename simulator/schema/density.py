@@ -1,10 +1,12 @@
 """The YAML of `densimeter density`: which units, which synthesis flows and cell libraries, which real numbers."""
 
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from densimeter.simulator.schema.document import Document, parse
 from densimeter.simulator.schema.fields import StrictModel, UnitField
 
 Flow = Literal["carry", "carry_booth", "star", "booth"]
@@ -42,3 +44,9 @@ class DensityConfig(StrictModel):
     def workload_path(self) -> Path | None:
         """The file of the workload, or None for the packaged model."""
         return None if self.workload == "minilm" else Path(self.workload)
+
+
+def default_document() -> Document:
+    """The built-in configuration, that of `densimeter density`."""
+    text = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
+    return parse(text, "density.yaml")

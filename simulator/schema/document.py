@@ -64,7 +64,10 @@ def read(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read ({reason}); expected a YAML file") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({reason}); expected a YAML file: check the path, or write an example with "
+            "`densimeter init`"
+        ) from error
     return parse(text, str(path))
 
 
@@ -204,6 +207,8 @@ def _describe(document: Document, model: type[BaseModel], detail: ErrorDetails, 
 def expectation(detail: ErrorDetails) -> str:
     """What pydantic expected, in our words; a number with a unit behind it is told where units stand."""
     message = detail["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    if detail["type"] == "too_short":
+        message = f"expected at least {detail['ctx']['min_length']}"
     message = _BETTER_WORDS.sub("expected", message)
     written = detail["input"]
     if detail["type"] in ("int_parsing", "float_parsing", "int_type", "float_type") and isinstance(written, str):

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from densimeter.rtl import yosys
-from densimeter.simulator.commands.density import default_document
 from densimeter.simulator.density import density_table
-from densimeter.simulator.schema.density import DensityConfig
+from densimeter.simulator.schema.density import DensityConfig, default_document
 from densimeter.simulator.schema.document import validate
 from support.golden import Golden, Row
 

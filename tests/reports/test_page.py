@@ -10,6 +10,7 @@ import pytest
 import densimeter.formats as formats
 from densimeter.reports import TRUST, DensityRow, DensityTable, density_page
 from densimeter.reports.theme import DARK, LIGHT, Theme
+from support.contrast import contrast
 from support.pages import CHROMIUM, Tags, in_browser, loads_nothing
 
 
@@ -60,18 +61,6 @@ def test_it_can_be_read_by_everybody(page: str) -> None:
     assert len(list(parsed.all("title"))) == 1
     assert all(heading.get("scope") in ("col", "colgroup", "row") for heading in parsed.all("th"))
     assert sum(tag == "caption" for tag, _ in parsed.tags) == sum(tag == "table" for tag, _ in parsed.tags)
-
-
-def luminance(color: str) -> float:
-    """Relative luminance of a CSS colour, as WCAG 2.2 defines it."""
-    channels = [byte / 255 for byte in bytes.fromhex(color.removeprefix("#"))]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    darker, lighter = sorted(luminance(color) + 0.05 for color in (one, other))
-    return lighter / darker
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

@@ -28,6 +28,21 @@ def test_a_format_is_shown_with_every_value(densimeter: Densimeter) -> None:
     assert values[0x7F] == {"code": 0x7F, "value": "nan"}
 
 
+def test_a_format_is_drawn_for_a_paper(densimeter: Densimeter, tmp_path: Path) -> None:
+    drawn = densimeter("formats", "nvfp4", "--figure", tmp_path / "nvfp4.svg")
+    assert drawn.code == 0
+    assert "nvfp4.svg" in drawn.err  # standard output is the table's
+    assert "and one float32 scale a tensor" in (tmp_path / "nvfp4.svg").read_text(encoding="utf-8")
+
+
+def test_a_unit_has_no_figure(densimeter: Densimeter, tmp_path: Path) -> None:
+    (tmp_path / "unit.yaml").write_text("{format: int8, lanes: 16, accumulator: int32}", encoding="utf-8")
+    refused = densimeter("evaluate", tmp_path / "unit.yaml", "--figure", tmp_path / "unit.svg")
+    assert refused.code == 2
+    assert "--figure draws a machine" in refused.err
+    assert not (tmp_path / "unit.svg").exists()
+
+
 def test_a_composed_format_is_shown(densimeter: Densimeter) -> None:
     facts = densimeter("formats", "{element: e3m1, block: 24, scale: e8m0}", "--json").json
     assert facts["bits_per_value"] == pytest.approx(5 + 8 / 24)
@@ -57,7 +72,12 @@ def test_a_composed_format_is_shown(densimeter: Densimeter) -> None:
         (["rtl", "synth", "-a", "int8", "-c", "int32", "--liberty", "nangate54"], "did you mean 'nangate45'?"),
         (["quantize", "none.npy", "-f", "bfp6", "-o", "x.safetensors"], "none.npy: no such file"),
         (["quantize", "none.npy", "-f", "bfp6", "-o", "x.npy"], "expected a name ending in .safetensors"),
-        (["density", "none.yaml"], "none.yaml: cannot be read"),
+        (["density", "none.yaml"], "check the path, or write an example with `densimeter init`"),
+        (["formats", "mxfp4", "--figure", "a.jpg"], "expected a name ending in .svg, .png, .pdf"),
+        (["formats", "--figure", "a.svg"], "--figure draws one format; name it"),
+        (["density", "--figure", "a.jpg"], "expected a name ending in .svg, .png, .pdf"),
+        (["report", "none"], "expected the folder of a run, which `densimeter run` makes"),
+        (["rtl", "synth", "-a", "int8", "-c", "int32", "--liberty", __file__], "expected a Liberty file of cells"),
         (["density", "--tensors", "none.npy"], "none.npy: no such file"),
     ],
 )

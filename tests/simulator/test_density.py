@@ -21,9 +21,8 @@ from densimeter.rtl import yosys
 from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator import evaluate
 from densimeter.simulator.characterization import shipped_keys
-from densimeter.simulator.commands.density import default_document
 from densimeter.simulator.density import synthesis_jobs
-from densimeter.simulator.schema.density import DensityConfig
+from densimeter.simulator.schema.density import DensityConfig, default_document
 from densimeter.simulator.schema.document import validate
 from support.command import Densimeter, Outcome
 

@@ -9,8 +9,7 @@ from densimeter.hwmodels.equal_clock import DEFAULT_PERIOD_NS, EqualClockStore, 
 from densimeter.rtl import yosys
 from densimeter.rtl.cells.liberty import find_library
 from densimeter.simulator import equal_clock
-from densimeter.simulator.commands.density import default_document
-from densimeter.simulator.schema.density import DensityConfig
+from densimeter.simulator.schema.density import DensityConfig, default_document
 from densimeter.simulator.schema.document import validate
 from support.command import Densimeter
 

@@ -1,0 +1,1 @@
+"""Parts of pages as Markdown and HTML, each made from what the package says of itself when the site is built."""
