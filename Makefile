@@ -10,7 +10,7 @@ SPELLED := README.md CONTRIBUTING.md CHANGELOG.md formats hwmodels kernels repor
 TORCH_ON_CPU := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo accuracy docs gallery test bench peers lint clean
+.PHONY: help demo accuracy studies docs gallery test bench peers lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -21,6 +21,11 @@ demo: $(VENV)/.demo ## install what the density table needs and print it
 
 accuracy: $(VENV)/.accuracy ## a language model under formats and recipes: perplexity, agreement, errors by layer
 	$(BIN)/densimeter accuracy simulator/configs/accuracy.yaml
+
+studies: $(VENV)/.accuracy ## the tables of recipes and studies on a language model, about an hour; goes on where it stopped
+	for table in simulator/configs/recipes.yaml simulator/configs/studies/*.yaml; do \
+	  $(BIN)/densimeter accuracy $$table -o out/studies/$$(basename $$table .yaml) || exit; \
+	done
 
 docs: $(VENV)/.docs ## the documentation site, in out/site; a minute or two
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

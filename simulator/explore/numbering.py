@@ -94,7 +94,7 @@ class Numbering:
             offset = offset * self._radices[row, i] + np.where(self._active[row, i], found[axis.name], 0)
         index: Indices = self._starts[row] + offset
         for axis in self._free:
-            index = index * axis.count + found[axis.name]
+            index = index * axis.count + found[axis.name].astype(self._integer)
         return index
 
     @cached_property

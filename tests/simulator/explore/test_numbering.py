@@ -102,6 +102,16 @@ def test_vast_sizes_are_numbered_by_python_s_integers(axes: int) -> None:
     assert codes[f"a{axes}"].tolist() == [number % 10 for number in indices.tolist()]
 
 
+def test_vast_sizes_without_conditions() -> None:
+    found = numbering([4] * 420, [None] * 420, [0] * 420)
+    rng = np.random.default_rng(0)
+    codes = {axis.name: rng.integers(4, size=20) for axis in found.axes}
+    again = found.codes(found.indices(codes))
+    assert {name: column.tolist() for name, column in again.items()} == {
+        name: column.tolist() for name, column in codes.items()
+    }
+
+
 @pytest.mark.parametrize(("bits", "vast"), [(62, False), (63, True)])
 def test_vast_is_what_int64_does_not_count(bits: int, vast: bool) -> None:
     assert numbering([2**31, 2 ** (bits - 31)], [None] * 2, [0] * 2).is_vast == vast

@@ -108,6 +108,7 @@ def test_spaces_that_no_int64_numbers_are_searched(
     found = make(exploration, tmp_path / "run")
     rows = rows_of(found)
     assert [row["index"] for row in rows] == list(range(30))
+    assert all(len({row[axis] for row in rows}) > 1 for axis in exploration.space.axes)
     again = designs(found.path, [row["index"] for row in rows])
     for row in rows[::6]:
         point = again[row["index"]]
