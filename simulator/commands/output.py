@@ -52,7 +52,7 @@ def save_figure(figure: Any, path: Path) -> None:
 
     with errors.status("drawing"):
         write_figure(figure, path)
-    errors.print(f"figure: {shown_path(path)}", highlight=False)
+    errors.print(f"figure: {shown_path(path)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

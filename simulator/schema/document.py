@@ -208,7 +208,8 @@ def expectation(detail: ErrorDetails) -> str:
     """What pydantic expected, in our words; a number with a unit behind it is told where units stand."""
     message = detail["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
     if detail["type"] == "too_short":
-        message = f"expected at least {detail['ctx']['min_length']}"
+        least = detail["ctx"]["min_length"]
+        message = f"expected at least {least} {'item' if least == 1 else 'items'}"
     message = _BETTER_WORDS.sub("expected", message)
     written = detail["input"]
     if detail["type"] in ("int_parsing", "float_parsing", "int_type", "float_type") and isinstance(written, str):
