@@ -1,5 +1,6 @@
 """QuantizedTensor: codes and scales of one array, with the way back to numbers and to packed bytes."""
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -119,7 +120,7 @@ class QuantizedTensor:
         return out
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: shape, bytes, and how often each value of the element occurs."""
+        """What a notebook shows: shape, bytes, errors, and how often each value of the element occurs."""
         from densimeter.kernels.tensor_card import tensor_card
 
         return tensor_card(self)
@@ -130,6 +131,10 @@ class QuantizedTensor:
             mean = [self.scale_mean] if self.format.scale.centred else []
             return np.append(self.scale_factors, np.array(mean, np.float32))
         return np.array([self.tensor_scale] if self.format.has_tensor_scale else [], np.float32)
+
+
+_ORIGINALS: weakref.WeakKeyDictionary[QuantizedTensor, weakref.ref[NDArray[Any]]] = weakref.WeakKeyDictionary()
+"""What tensors were made of, for their displays; nothing is kept alive."""
 
 
 def quantize(
@@ -159,7 +164,21 @@ def quantize(
         parts = stored.codes.reshape(scales.shape), 1.0, stored.factors, stored.mean
     else:
         parts = scales, factor, _NO_FACTORS, 0.0
-    return _assemble(codes, parts, fmt, array.shape, axis)
+    made = _assemble(codes, parts, fmt, array.shape, axis)
+    if isinstance(x, np.ndarray):
+        _ORIGINALS[made] = weakref.ref(x)
+    return made
+
+
+def original(tensor: QuantizedTensor) -> NDArray[Any] | None:
+    """The array that `quantize` made it of, as long as that is still there and still gives the same codes."""
+    found = _ORIGINALS.get(tensor)
+    x = None if found is None else found()
+    if x is None:
+        return None
+    again = quantize(x, tensor.format, tensor.axis)
+    same = np.array_equal(again.codes, tensor.codes) and np.array_equal(again.scales, tensor.scales)
+    return x if same else None
 
 
 def quantize_dequantize(

@@ -1,5 +1,6 @@
 """A quantised tensor as a notebook shows it; changes when a reader should see another fact of it."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.display import histogram, html_table
+from densimeter.kernels.deviation import SMALLEST_OCTAVE, measure
 
 if TYPE_CHECKING:
     from densimeter.kernels.tensor import QuantizedTensor
@@ -16,9 +18,8 @@ _CHUNK_CODES = 1 << 22
 
 
 def tensor_card(tensor: "QuantizedTensor") -> str:
-    """HTML: shape and bytes; for elements of up to 8 bits, how often each of their values occurs, before scales.
-
-    What the errors are no tensor knows by itself: `simulator.error_statistics` compares it with its original.
+    """HTML: shape and bytes; errors, while the array that it was made of is there unchanged; for elements of up to 8
+    bits, how often each of their values occurs, before scales.
     """
     fmt, count = tensor.format, int(np.prod(tensor.shape))
     bits = f"{8 * tensor.nbytes / count:.5g}" if count else "\N{EN DASH}"
@@ -30,7 +31,27 @@ def tensor_card(tensor: "QuantizedTensor") -> str:
         ("float32", f"{4 * count:,} bytes"),
     ]
     head = f"<div><strong>QuantizedTensor</strong> {escape(fmt.name)} {escape(fmt.title)}</div>"
-    return f'<div class="densimeter">{head}{html_table((), facts)}{_use_of_values(tensor)}</div>'
+    return f'<div class="densimeter">{head}{html_table((), facts)}{_errors(tensor)}{_use_of_values(tensor)}</div>'
+
+
+def error_bars(octaves: Sequence[int]) -> str:
+    """SVG of a histogram of relative errors, as `deviation.measure` counts them."""
+    used = [k for k, count in enumerate(octaves) if count] or [-SMALLEST_OCTAVE]
+    shown = range(min(used), max(used) + 1)
+    edges = [SMALLEST_OCTAVE + k for k in (*shown, max(used) + 1)]
+    return histogram([octaves[k] for k in shown], edges, "changed values by log2 |error / x|")
+
+
+def _errors(tensor: "QuantizedTensor") -> str:
+    from densimeter.kernels.tensor import original
+
+    x = original(tensor)
+    if x is None or not x.size:
+        return ""
+    rows = np.ascontiguousarray(x, np.float32).reshape(-1, x.shape[-1])
+    anything = np.full((1, 1), -np.inf), np.full((1, 1), np.inf)
+    held = tensor.dequantize().reshape(rows.shape)
+    return error_bars(measure(rows, held, anything, rows.shape[1], rows.shape[0])[2].tolist())
 
 
 def _use_of_values(tensor: "QuantizedTensor") -> str:

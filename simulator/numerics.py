@@ -17,11 +17,12 @@ from densimeter.formats import (
     LogElement,
     PowerOfTwoScale,
 )
-from densimeter.formats.display import histogram, html_table
+from densimeter.formats.display import html_table
 from densimeter.formats.grid import Grid
 from densimeter.kernels import QuantizedTensor, quantize
 from densimeter.kernels.codec import dequantize_rows
 from densimeter.kernels.deviation import LARGEST_OCTAVE, SMALLEST_OCTAVE, measure
+from densimeter.kernels.tensor_card import error_bars
 
 OCTAVES = tuple(range(SMALLEST_OCTAVE, LARGEST_OCTAVE + 1))
 """k of each count in `ErrorStatistics.octaves`."""
@@ -95,11 +96,7 @@ class ErrorStatistics:
             ("flushed to zero", f"{self.flushed_share:.3%}"),
             ("unchanged", f"{self.exact:,}"),
         ]
-        used = [k for k, count in zip(OCTAVES, self.octaves, strict=True) if count] or [0]
-        shown = slice(OCTAVES.index(min(used)), OCTAVES.index(max(used)) + 1)
-        edges = [*OCTAVES[shown], max(used) + 1]
-        bars = histogram(self.octaves[shown], edges, "changed values by log2 |error / x|")
-        return f'<div class="densimeter">{html_table((), facts)}{bars}</div>'
+        return f'<div class="densimeter">{html_table((), facts)}{error_bars(self.octaves)}</div>'
 
 
 NOTHING = ErrorStatistics(0, 0.0, 0.0, 0.0, 0, 0, 0, 0, (0,) * len(OCTAVES))

@@ -22,6 +22,8 @@ folder that starts empty:
     fine
     ```
 
+A line `--8<-- "examples/shape/shape.yaml"` in a block stands for that file of `reports/docs`.
+
 In expected output, `...` matches anything within a line, and a line that is only `...` any number of lines. Blanks at
 the end of lines do not count, nor do lines that announce compiling. A command runs in bash of its own (`cd` and
 `export` do not carry over) and must exit with 0; to show a failure, write it:
@@ -52,12 +54,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "reports" / "docs"
 _SHELL = ("console", "sh", "bash", "shell")
 _FENCE = re.compile(
     r"(?:^ *<!-- test: (?P<clauses>[^\n]*?) -->\n+)?"
     r"^(?P<indent> *)(?P<ticks>```+) *(?P<language>[\w-]+)(?P<options>[^\n`]*)\n(?P<body>.*?)^(?P=indent)(?P=ticks) *$",
     re.MULTILINE | re.DOTALL,
 )
+_SNIPPET = re.compile(r'^--8<-- "([^"]+)"\n', re.MULTILINE)
 _COPIED = ("formats", "hwmodels", "kernels", "reports", "rtl", "simulator", "tests/typing")
 _SECONDS = 600
 # What a new machine is told once: nothing that a page shows.
@@ -129,6 +133,7 @@ def _blocks(name: str, text: str) -> Iterator[Block]:
             elif clause not in ("slow", "checkout"):
                 raise ValueError(f"{name}:{line}: clause {clause!r}, expected slow, needs ..., checkout, not run, why")
         body = re.sub(rf"^{fence['indent']}", "", fence["body"], flags=re.MULTILINE)
+        body = _SNIPPET.sub(lambda found: (DOCS / found[1]).read_text(encoding="utf-8"), body)
         title = re.search(r'title="([^"]+)"', fence["options"])
         commands: tuple[Command, ...] = ()
         if fence["language"] in _SHELL:

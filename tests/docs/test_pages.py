@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.console import ROOT, Page, difference, read_page, run_page
+from docs.console import DOCS, Page, difference, read_page, run_page
 
-DOCS = ROOT / "reports" / "docs"
 PAGES = [read_page(path) for path in sorted(DOCS.rglob("*.md"))]
 
 
