@@ -6,26 +6,27 @@ tells whether anything lies below, so they round as the reference does. A lane h
 and one more; that each takes a subtraction of the divisor's width is what such a format costs.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-from densimeter.formats import FloatScale
+from densimeter.formats import FloatElement, FloatScale, IntElement, LogElement
 from densimeter.formats.element import FLOAT32
-from densimeter.rtl.conversion.floats import encode_float
-from densimeter.rtl.conversion.lanes import Lanes, kept_bits, smallest_exponent
-from densimeter.rtl.conversion.normal import Normal, Quotient, constant, decoded, divided, times
+from densimeter.rtl.conversion.lanes import Search
+from densimeter.rtl.conversion.normal import Normal, Quotient, constant, decoded, divided, stored, times
+from densimeter.rtl.conversion.rounding import Rounding, kept_bits, smallest_exponent, target_element
 from densimeter.rtl.ports import Port
 from densimeter.rtl.syntax import vector
 
 
 @dataclass(frozen=True)
-class Division(Lanes):
-    """The largest magnitude is divided by the largest element, and every value by what that was rounded to."""
+class Dividing(Rounding):
+    """Lanes that divide: what they divide by, and how it was chosen, is the subclass's."""
 
     @property
-    def scale(self) -> FloatScale:
-        assert isinstance(self.target.scale, FloatScale)
-        return self.target.scale
+    @abstractmethod
+    def unit(self) -> Normal:
+        """What lanes divide by, where it is found."""
 
     @property
     def key_bits(self) -> int:
@@ -45,50 +46,36 @@ class Division(Lanes):
     def shared_title(self) -> str:
         return "Scale."
 
+    @property
+    def infinite_place(self) -> int:
+        """That of an infinity, if not what its field says, else 0."""
+        return self.infinite_exponent if self.widens_infinity else 0
+
     @cached_property
     def _value(self) -> Normal:
         code = f"source_code[{self.source.bits - 2}:0]"
         flags = self.nan_in_lanes or self.target.nan_block
-        return decoded("source", self.source, code, infinite_place=self._infinite_place, flags=flags)
-
-    @property
-    def _infinite_place(self) -> int:
-        return self.infinite_exponent if self.widens_infinity else 0
-
-    @cached_property
-    def _tensor(self) -> Normal | None:
-        return decoded("tensor", FLOAT32, "tensor_scale[30:0]") if self.scale.tensor_scale else None
-
-    @cached_property
-    def _unit(self) -> Normal:
-        """The scale, times the tensor's factor: what lanes divide by."""
-        element = self.scale.element
-        scale = decoded("scale", element, f"shared_code[{element.bits - 2}:0]")
-        if self._tensor is None:
-            return scale
-        unit = times("unit", scale, self._tensor)
-        return Normal(scale.text + unit.text, unit.normal, unit.bits, unit.place, unit.largest_place, unit.bias)
+        return decoded("source", self.source, code, infinite_place=self.infinite_place, flags=flags)
 
     @cached_property
     def _quotient(self) -> Quotient:
-        unit = self._unit
+        unit = self.unit
         divisor = Normal("", "divisor", unit.bits, "divisor_place", unit.largest_place, unit.bias)
         return divided("significand", self._value, divisor, self.significand_bits)
 
     def describe_widths(self) -> str:
         return (
-            f"significand {self.source.significand_bits}, divisor {self._unit.bits}, "
+            f"significand {self.source.significand_bits}, divisor {self.unit.bits}, "
             f"quotient {self.significand_bits}, exponent under the scale {self.distance_bits}"
         )
 
-    def factors(self) -> list[Port]:
-        if not self.scale.tensor_scale:
-            return []
-        return [Port("tensor_scale", "input", FLOAT32.bits, "float32 factor of the whole tensor, not negative")]
-
     def shared_wires(self) -> str:
-        unit = self._unit
+        unit = self.unit
         return f"wire {vector(unit.bits)} divisor;\nwire {vector(unit.place_bits)} divisor_place;\n"
+
+    def divisor(self) -> str:
+        """Statements that drive what `shared_wires` declares."""
+        return f"{self.unit.text}assign divisor = {self.unit.normal};\nassign divisor_place = {self.unit.place};"
 
     def number(self) -> str:
         unread = "wire unused_infinite = source_infinite;\n" if self.ignores_infinity else ""
@@ -97,40 +84,51 @@ class Division(Lanes):
     def distance(self) -> str:
         return self._quotient.exponent(smallest_exponent(self.element))
 
-    def key(self) -> str:
+
+@dataclass(frozen=True)
+class Division(Dividing):
+    """The largest magnitude is divided by the largest element, and every value by what that was rounded to."""
+
+    @property
+    def element(self) -> IntElement | FloatElement | LogElement:
+        return target_element(self.target)
+
+    @property
+    def scale(self) -> FloatScale:
+        assert isinstance(self.target.scale, FloatScale)
+        return self.target.scale
+
+    @cached_property
+    def _tensor(self) -> Normal | None:
+        return decoded("tensor", FLOAT32, "tensor_scale[30:0]") if self.scale.tensor_scale else None
+
+    @cached_property
+    def unit(self) -> Normal:
+        """The scale, times the tensor's factor."""
+        element = self.scale.element
+        scale = decoded("scale", element, f"shared_code[{element.bits - 2}:0]")
+        if self._tensor is None:
+            return scale
+        unit = times("unit", scale, self._tensor)
+        return Normal(scale.text + unit.text, unit.normal, unit.bits, unit.place, unit.largest_place, unit.bias)
+
+    def factors(self) -> list[Port]:
+        if not self.scale.tensor_scale:
+            return []
+        return [Port("tensor_scale", "input", FLOAT32.bits, "float32 factor of the whole tensor, not negative")]
+
+    def searches(self) -> list[Search]:
         code = f"source_code[{self.key_bits - 1}:0]"
-        return f"{code} & {{{self.key_bits}{{~source_nan}}}}" if self.nan_in_lanes else code
+        key = f"{code} & {{{self.key_bits}{{~source_nan}}}}" if self.nan_in_lanes else code
+        return [Search("lane_key", "largest", key, "held")]
+
+    def code(self) -> str:
+        return self.encoded(self.rounded_code)
 
     def shared(self) -> str:
-        element, unit = self.scale.element, self._unit
-        largest = decoded("largest_value", self.source, "largest", infinite_place=self._infinite_place)
+        largest = decoded("largest_value", self.source, "largest", infinite_place=self.infinite_place)
         wanted, range_text = self._wanted(largest)
-        smallest = smallest_exponent(element)
-        bits = wanted.exponent_bits(smallest)
-        encode = encode_float(
-            element,
-            "round_scale",
-            wanted.bits,
-            bits,
-            {
-                "negative": "1'b0",
-                "significand": wanted.significand,
-                "exponent": "wanted_exponent",
-                "infinite": "1'b0",
-                "nan": "1'b0",
-                "code": "shared_code",
-            },
-            overflow=False,
-        )
-        return (
-            largest.text
-            + range_text
-            + wanted.text
-            + f"wire signed {vector(bits)} wanted_exponent = {wanted.exponent(smallest)};\n"
-            + f"wire {vector(element.bits)} shared_code;\n{encode}\n"
-            + unit.text
-            + f"assign divisor = {unit.normal};\nassign divisor_place = {unit.place};"
-        )
+        return largest.text + range_text + stored("shared_code", self.scale.element, wanted) + self.divisor()
 
     def _wanted(self, largest: Normal) -> tuple[Quotient, str]:
         """The largest magnitude over the range of codes, and the Verilog of that range."""

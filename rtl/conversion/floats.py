@@ -24,7 +24,7 @@ ROUNDINGS: dict[Rounding, int] = {
 SPECIALS = {"none": 0, "ieee": 1, "nan": 2, "fnuz": 3}
 """Parameter SPECIALS of dm_encode_float, and but for fnuz of dm_decode_float."""
 
-_LARGEST_LANES = 256
+LARGEST_LANES = 256
 _LATENCY = "latency:     1 cycle: the registers take in what stands at the rising edge with en=1"
 
 CLOCK = [
@@ -63,8 +63,8 @@ def describe(fmt: BlockFormat) -> str:
 
 def check_lanes(lanes: int) -> None:
     """FormatError where a converter of that many lanes is not built."""
-    if not 1 <= lanes <= _LARGEST_LANES:
-        raise FormatError(f"lanes is {lanes}, expected 1 to {_LARGEST_LANES}")
+    if not 1 <= lanes <= LARGEST_LANES:
+        raise FormatError(f"lanes is {lanes}, expected 1 to {LARGEST_LANES}")
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -1,43 +1,30 @@
-"""The lanes of a quantiser: each brings a float to a significand and an exponent, and rounds it under a shared scale.
+"""The lanes of a quantiser and what stands around them: ports, the search for what a block shares, registers.
 
-What scale, and how a lane's number comes under it, is the subclass's: `shared_exponent` shifts, `division` divides.
+How a lane finds its code is the subclass's: by rounding a number (`rounding`), or by bounds of each level (`levels`).
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from densimeter.formats import BlockFormat, CodebookElement, FloatElement, IntElement, LogElement, Scale
-from densimeter.rtl.conversion.floats import (
-    CLOCK,
-    ROUNDINGS,
-    Step,
-    decode_float,
-    encode_float,
-    for_lanes,
-    registers,
-)
+from densimeter.formats import BlockFormat, FloatElement, Scale
+from densimeter.rtl.conversion.floats import CLOCK, Step, decode_float, for_lanes, registers
 from densimeter.rtl.ports import Port
 from densimeter.rtl.syntax import instance, vector
 
-_ENCODINGS = {"twos_complement": 0, "sign_magnitude": 1, "offset": 2, "unsigned": 3}
 _INFINITE_EXPONENT = 128
 """An infinity counts as 2^128, just above float32."""
 
 
-def kept_bits(element: IntElement | FloatElement | LogElement) -> int:
-    """Significand bits of a code, the leading one included."""
-    return element.bits - element.signed if isinstance(element, IntElement) else element.significand_bits
+@dataclass(frozen=True)
+class Search:
+    """A search for the largest key of a block: the wire with the lanes' keys, the wire that is found, an expression of
+    a lane's key, 0 for zeros, and, in two passes, the wire with what earlier cycles found."""
 
-
-def smallest_exponent(element: IntElement | FloatElement | LogElement) -> int:
-    """The exponent from which the library's encoders count: see dm_encode_float, dm_encode_int and dm_encode_log."""
-    if isinstance(element, IntElement):
-        return element.lsb_exponent + kept_bits(element) - 1
-    if isinstance(element, LogElement):
-        return -element.bias
-    return 1 - element.bias if element.hidden_bit else -1 - element.bias
+    keys: str
+    largest: str
+    key: str
+    held: str
 
 
 @dataclass(frozen=True)
@@ -53,33 +40,27 @@ class Lanes(ABC):
     lanes: int
 
     @property
-    def element(self) -> IntElement | FloatElement | LogElement:
-        element = self.target.element
-        assert not isinstance(element, CodebookElement)
-        return element
-
-    @property
     def scale(self) -> Scale | None:
         return self.target.scale
 
     @property
     def in_two_passes(self) -> bool:
-        return self.scale is not None and self.target.block_values is None
-
-    @property
-    @abstractmethod
-    def significand_bits(self) -> int:
-        """Width of the significand that a lane rounds."""
-
-    @property
-    @abstractmethod
-    def distance_bits(self) -> int:
-        """Signed width of the exponent that it rounds it under."""
+        return self.scale is not None and self.target.block_values != self.lanes
 
     @property
     @abstractmethod
     def key_bits(self) -> int:
-        """Width of what the largest value of a block is sought by."""
+        """Width of what the largest values of a block are sought by."""
+
+    @property
+    @abstractmethod
+    def lanes_title(self) -> str:
+        """What a lane does, as a comment's words."""
+
+    @property
+    @abstractmethod
+    def shared_title(self) -> str:
+        """What the shared part finds, as a comment's words."""
 
     @abstractmethod
     def describe_widths(self) -> str:
@@ -91,19 +72,19 @@ class Lanes(ABC):
 
     @abstractmethod
     def number(self) -> str:
-        """`source_code`, its parts, and `significand`, of `significand_bits`: what is rounded."""
+        """`source_code`, and what else a lane knows of its value."""
 
     @abstractmethod
-    def distance(self) -> str:
-        """Expression of `distance_bits` bits: the exponent to round under, as the library's encoders count it."""
+    def searches(self) -> list[Search]:
+        """What is sought among the keys of a block that has a scale."""
 
     @abstractmethod
-    def key(self) -> str:
-        """Expression of `key_bits` bits: what the largest of the block is sought by, 0 for zeros."""
+    def code(self) -> str:
+        """Statements that drive `rounded_code`."""
 
     @abstractmethod
     def shared(self) -> str:
-        """The scale from `largest`: `shared_code`, and what `shared_wires` declares."""
+        """The scale from what was found: `shared_code`, and what `shared_wires` declares."""
 
     @property
     def infinite_exponent(self) -> int:
@@ -130,9 +111,15 @@ class Lanes(ABC):
         """Whether lanes tell what makes a block NaN, or has no code."""
         return self.source.has_nan and (self.target.nan_block or self.has_invalid_flag)
 
+    @property
+    def rounded_code(self) -> str:
+        """The lane's part of the codes."""
+        bits = self.target.element.bits
+        return f"rounded[lane*{bits} +: {bits}]"
+
     def ports(self, source: BlockFormat) -> list[Port]:
         """In the order of the module's declaration."""
-        value_bits, code_bits = source.element.bits, self.element.bits
+        value_bits, code_bits = source.element.bits, self.target.element.bits
         passes = [
             Port("measure", "input", 1, "1: the values count toward their block's scale; 0: convert them under it"),
             Port("clear", "input", 1, "with measure: these values begin a block"),
@@ -157,19 +144,17 @@ class Lanes(ABC):
     def steps(self) -> list[Step]:
         """The body, from ports to registers."""
         return [
-            Step("Decode, and round under the shared exponent.", self._lanes()),
-            Step(self.shared_title, self._largest() + self.shared()),
+            Step(self.lanes_title, self._lanes()),
+            Step(self.shared_title, self._found() + self.shared()),
             Step("Registers.", self._registers()),
         ]
 
-    @property
-    def shared_title(self) -> str:
-        return "Shared exponent."
-
     def _lanes(self) -> str:
-        declared = f"wire {vector(self.lanes * self.element.bits)} rounded;\n"
+        declared = f"wire {vector(self.lanes * self.target.element.bits)} rounded;\n"
         if self.scale is not None:
-            declared += f"wire {vector(self.lanes * self.key_bits)} lane_key;\n" + self.shared_wires()
+            for search in self.searches():
+                declared += f"wire {vector(self.lanes * self.key_bits)} {search.keys};\n"
+        declared += self.shared_wires()
         if self.tells_refused:
             declared += f"wire {vector(self.lanes)} lane_refused;\n"
         return declared + for_lanes(self.lanes, "convert", list(self._lane()))
@@ -177,9 +162,10 @@ class Lanes(ABC):
     def _lane(self) -> Iterator[str]:
         yield self.number()
         if self.scale is not None:
-            yield f"assign lane_key[lane*{self.key_bits} +: {self.key_bits}] = {self.key()};"
+            for search in self.searches():
+                yield f"assign {search.keys}[lane*{self.key_bits} +: {self.key_bits}] = {search.key};"
         yield self._refused()
-        yield f"wire signed {vector(self.distance_bits)} distance = {self.distance()};\n{self._encode()}"
+        yield self.code()
 
     def source_code(self) -> str:
         """The lane's code."""
@@ -191,82 +177,35 @@ class Lanes(ABC):
         flags = self.nan_in_lanes or self.target.nan_block
         return decode_float(self.source, "source", f"source_code[{self.source.bits - 2}:0]", flags=flags)
 
-    @property
-    def ignores_infinity(self) -> bool:
-        """Whether an infinity is decoded but is a number like any other to the lane."""
-        return self.nan_in_lanes and not (self.widens_infinity or isinstance(self.element, FloatElement))
-
     def _refused(self) -> str:
         if not self.tells_refused:
             return ""
         return f"assign lane_refused[lane] = source_nan{' | source_infinite' if self.target.nan_block else ''};"
 
-    def _encode(self) -> str:
-        """The lane's code in `rounded`."""
-        element = self.element
-        keeps = self.target.keeps_nan
-        zeroed = self.nan_in_lanes and not keeps  # a NaN stands for +0
-        sign, significand = f"source_code[{self.source.bits - 1}]", "significand"
-        if zeroed:
-            sign += " & ~source_nan"
-            significand += f" & {{{self.significand_bits}{{~source_nan}}}}"
-        connections = {"negative": sign, "significand": significand, "exponent": "distance"}
-        code = {"code": f"rounded[lane*{element.bits} +: {element.bits}]"}
-        if isinstance(element, FloatElement):
-            knows_infinity = self.source.has_infinity and not self.target.nan_block
-            infinite = "source_infinite" if knows_infinity else "1'b0"
-            nan = "source_nan" if self.nan_in_lanes and keeps else "1'b0"
-            return encode_float(
-                element,
-                "encode",
-                self.significand_bits,
-                self.distance_bits,
-                connections | {"infinite": infinite, "nan": nan} | code,
-                rounding=self.target.rounding,
-                overflow=self.target.overflows_to_special,
-            )
-        number = {"SIGNIFICAND_BITS": self.significand_bits, "EXPONENT_BITS": self.distance_bits}
-        if isinstance(element, LogElement):
-            return self._encode_log(element, number, connections | code)
-        parameters = {
-            "BITS": element.bits,
-            "ENCODING": _ENCODINGS[element.encoding],
-            "SYMMETRIC": int(element.symmetric),
-            "ROUNDING": ROUNDINGS[self.target.rounding],
-        }
-        return instance("dm_encode_int", "encode", number | parameters, connections | code)
+    def _found(self) -> str:
+        return "" if self.scale is None else "".join(map(self._largest, self.searches()))
 
-    def _encode_log(self, element: LogElement, number: dict[str, int], connections: dict[str, str]) -> str:
-        parameters = {
-            "FIELD_BITS": element.exponent_bits,
-            "SMALLEST_FIELD": element.smallest_field,
-            "ROOT": math.isqrt(1 << (2 * self.significand_bits - 1)),
-            "ROUNDING": ROUNDINGS[self.target.rounding],
-        }
-        return instance("dm_encode_log", "encode", number | parameters, connections)
-
-    def _largest(self) -> str:
-        """`largest`: the key of the block's largest value."""
-        if self.scale is None:
-            return ""
-        found = "largest" if not self.in_two_passes else "largest_here"
+    def _largest(self, search: Search) -> str:
+        """The largest key of a search."""
+        found = search.largest if not self.in_two_passes else f"{search.largest}_here"
         maximum = instance(
             "dm_maximum",
-            "find_largest",
+            f"find_{search.largest}",
             {"LANES": self.lanes, "BITS": self.key_bits},
-            {"value": "lane_key", "largest": found},
+            {"value": search.keys, "largest": found},
         )
         text = f"wire {vector(self.key_bits)} {found};\n{maximum}\n"
         if not self.in_two_passes:
             return text
         return (
-            f"{text}reg {vector(self.key_bits)} largest;\n"
-            f"wire {vector(self.key_bits)} held = largest & {{{self.key_bits}{{~clear}}}};\n"
-            "always @(posedge clk)\n    if (en & measure) largest <= largest_here > held ? largest_here : held;\n"
+            f"{text}reg {vector(self.key_bits)} {search.largest};\n"
+            f"wire {vector(self.key_bits)} {search.held} = {search.largest} & {{{self.key_bits}{{~clear}}}};\n"
+            "always @(posedge clk)\n"
+            f"    if (en & measure) {search.largest} <= {found} > {search.held} ? {found} : {search.held};\n"
         )
 
     def _registers(self) -> str:
-        bits, poisons = self.lanes * self.element.bits, self.source.has_nan and self.target.nan_block
+        bits, poisons = self.lanes * self.target.element.bits, self.source.has_nan and self.target.nan_block
         declared, refused = "", "|lane_refused"
         if poisons and self.in_two_passes:
             refused = "refused"

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from densimeter.formats import FloatElement
 from densimeter.formats.number import floor_log2, power_of_two
-from densimeter.rtl.conversion.floats import decode_float, plus, signed_bits
+from densimeter.rtl.conversion.floats import decode_float, encode_float, plus, signed_bits
 from densimeter.rtl.syntax import instance, vector, widened
 
 
@@ -36,7 +36,10 @@ class Normal:
 
 @dataclass(frozen=True)
 class Quotient:
-    """`significand`, its lowest bit set if anything lies below it, and what its exponent is made of."""
+    """`significand`, its lowest bit set if anything lies below it, and what its exponent is made of.
+
+    below_one: a wire, or "" where the quotient cannot be less than one.
+    """
 
     text: str
     significand: str
@@ -64,7 +67,7 @@ class Quotient:
             widened(self.numerator.place, self.numerator.place_bits, bits)
             + self.denominator.plus_place(bits, "-")
             + plus(self.shift(smallest_exponent), bits)
-            + f" - {widened(self.below_one, 1, bits)}"
+            + (f" - {widened(self.below_one, 1, bits)}" if self.below_one else "")
         )
 
 
@@ -148,3 +151,32 @@ def divided(name: str, numerator: Normal, denominator: Normal, bits: int) -> Quo
     )
     text = f"wire {vector(bits)} {significand};\nwire {below_one};\n{divide}\n"
     return Quotient(text, significand, bits, below_one, numerator, denominator)
+
+
+def over(name: str, numerator: Normal, divisor: Fraction, bits: int) -> Quotient:
+    """The quotient by a constant; by a power of two all of it, without a circuit."""
+    denominator = constant(divisor)
+    if denominator.bits > 1:
+        return divided(name, numerator, denominator, bits)
+    return Quotient("", numerator.normal, numerator.bits, "", numerator, denominator)
+
+
+def stored(name: str, element: FloatElement, wanted: Quotient) -> str:
+    """Verilog of wire `name`: the nearest code of a scale's float to what is wanted, saturating; ties to even."""
+    smallest = 1 - element.bias
+    bits = wanted.exponent_bits(smallest)
+    connections = {
+        "negative": "1'b0",
+        "significand": wanted.significand,
+        "exponent": "wanted_exponent",
+        "infinite": "1'b0",
+        "nan": "1'b0",
+        "code": name,
+    }
+    return (
+        wanted.text
+        + f"wire signed {vector(bits)} wanted_exponent = {wanted.exponent(smallest)};\n"
+        + f"wire {vector(element.bits)} {name};\n"
+        + encode_float(element, "round_scale", wanted.bits, bits, connections, overflow=False)
+        + "\n"
+    )

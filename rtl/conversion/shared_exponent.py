@@ -1,21 +1,27 @@
 """Quantisers whose scale is a power of two, or that have none: lanes shift under the shared exponent.
 
 Float32 numbers below 2^-126 have leading zeros, which each lane removes as far as the format can tell: some steps of a
-shifter. A source that flushes them (float32_ftz) or is short (bfloat16) costs less.
+shifter. A source that flushes them (float32_ftz) or is short (bfloat16) costs less. Under microexponents every lane
+tells how near it is to the top of its block, and all of a part shift by what the nearest of them leaves.
 """
 
 from dataclasses import dataclass
 
-from densimeter.formats import LogElement, PowerOfTwoScale
+from densimeter.formats import FloatElement, IntElement, LogElement, PowerOfTwoScale
 from densimeter.formats.number import power_of_two
 from densimeter.rtl.conversion.floats import plus, signed_bits
-from densimeter.rtl.conversion.lanes import Lanes, kept_bits, smallest_exponent
+from densimeter.rtl.conversion.lanes import Search
+from densimeter.rtl.conversion.rounding import Rounding, kept_bits, smallest_exponent, target_element
 from densimeter.rtl.syntax import instance, vector, widened
 
 
 @dataclass(frozen=True)
-class SharedExponent(Lanes):
+class SharedExponent(Rounding):
     """The rule of the scale takes the largest exponent of the block, and perhaps the next one."""
+
+    @property
+    def element(self) -> IntElement | FloatElement | LogElement:
+        return target_element(self.target)
 
     @property
     def scale(self) -> PowerOfTwoScale | None:
@@ -42,9 +48,25 @@ class SharedExponent(Lanes):
         # Unremoved, they must belong to a number below the encoder's smallest normal one, under the smallest scale.
         smallest_normal = 1 - self.source.bias
         needed = smallest_normal - self.smallest_code_exponent - smallest_exponent(self.element)
+        if self._parts:
+            needed += max(self._largest_shift, self._nearness_offset)
         if self.scale is not None:
             needed = max(needed, self._binades_of_scale(smallest_normal, self.scale))
         return (1 << min(max(needed, 0), self.source.mantissa_bits).bit_length()) - 1
+
+    @property
+    def _parts(self) -> int:
+        """Parts of a block with a microexponent each."""
+        return self.scale.microexponents if self.scale else 0
+
+    @property
+    def _largest_shift(self) -> int:
+        return self.scale.largest_shift if self.scale else 0
+
+    @property
+    def _nearness_offset(self) -> int:
+        """Add this to a lane's exponent under the scale: the result is the larger, the smaller its microexponent."""
+        return self._largest_shift - self.target.scale_exponent_offset + smallest_exponent(self.element)
 
     def _binades_of_scale(self, smallest_normal: int, scale: PowerOfTwoScale) -> int:
         """Binades below the normal numbers whose shared exponent differs from that of a block of zeros."""
@@ -92,7 +114,10 @@ class SharedExponent(Lanes):
     @property
     def distance_bits(self) -> int:
         code = self.scale.largest_code if self.scale else 0
-        low, high = self.exponent_shift - code, self.exponent_shift + (1 << self.exponent_bits) - 1
+        low, high = (
+            self.exponent_shift - code,
+            self.exponent_shift + (1 << self.exponent_bits) - 1 + self._largest_shift,
+        )
         code_bits = self.scale.bits if self.scale else 0
         return max(signed_bits(min(low, -1), max(high, 0)), self.exponent_bits + 1, code_bits + 1)
 
@@ -111,8 +136,21 @@ class SharedExponent(Lanes):
             f"exponent under the scale {self.distance_bits}, leading zeros removed {self.places}"
         )
 
+    @property
+    def shared_title(self) -> str:
+        return "Shared exponent."
+
     def shared_wires(self) -> str:
-        return f"wire {vector(self.distance_bits)} shared; // to subtract from each lane's exponent\n"
+        if self.scale is None:
+            return ""
+        shared = f"wire {vector(self.distance_bits)} shared; // to subtract from each lane's exponent\n"
+        if not self._parts:
+            return shared
+        bits = self.scale.microexponent_bits
+        return (
+            f"{shared}wire {vector(self.lanes * bits)} lane_nearness;\n"
+            f"wire {vector(self._parts * bits)} microexponents; // to add to those of each part's lanes\n"
+        )
 
     def number(self) -> str:
         return (
@@ -122,9 +160,31 @@ class SharedExponent(Lanes):
             + (f"wire {vector(self._biased_bits)} biased = {self._biased()};\n" if self.widens_infinity else "")
             + ("wire unused_infinite = source_infinite;\n" if self.ignores_infinity else "")
             + self._normalize()
+            + (self._nearness(self.scale) if self.scale is not None and self._parts else "")
         )
 
+    def _nearness(self, scale: PowerOfTwoScale) -> str:
+        """`under_shared`, the lane's exponent before its part's microexponent, and what it says to that."""
+        bits = scale.microexponent_bits
+        top = f"significand[{self.significand_bits - 1}]"
+        nearness = instance(
+            "dm_microexponent",
+            "compare",
+            {"EXPONENT_BITS": self.distance_bits, "OFFSET": self._nearness_offset, "BITS": bits},
+            {
+                "counts": f"{top} & ~source_nan" if self.nan_in_lanes else top,
+                "exponent": "under_shared",
+                "nearness": f"lane_nearness[lane*{bits} +: {bits}]",
+            },
+        )
+        place = widened("place", self.exponent_bits, self.distance_bits)
+        return f"\nwire signed {vector(self.distance_bits)} under_shared = {place} - shared;\n{nearness}"
+
     def distance(self) -> str:
+        if self.scale is not None and self._parts:
+            bits = self.scale.microexponent_bits
+            part = f"microexponents[lane/{self.lanes // self._parts}*{bits} +: {bits}]"
+            return f"under_shared + {widened(part, bits, self.distance_bits)}"
         place = widened("place", self.exponent_bits, self.distance_bits)
         return place + (" - shared" if self.scale is not None else plus(self.exponent_shift, self.distance_bits))
 
@@ -171,7 +231,13 @@ class SharedExponent(Lanes):
             f"wire {vector(self.exponent_bits)} place = {wide} + {removed};"
         )
 
-    def key(self) -> str:
+    def code(self) -> str:
+        return self.encoded(self.rounded_code)
+
+    def searches(self) -> list[Search]:
+        return [Search("lane_key", "largest", self._key(), "held")]
+
+    def _key(self) -> str:
         """The exponent, 0 for zeros, and whether the rule takes the next one."""
         top = f"significand[{self.significand_bits - 1}]"
         counts = f"{top} & ~source_nan" if self.nan_in_lanes else top
@@ -207,14 +273,32 @@ class SharedExponent(Lanes):
             "LARGEST_CODE": scale.largest_code,
         }
         above = int(self.rounds_up_exponent)
+        code = "shared_exponent_code" if self._parts else "shared_code"
         connections = {
             "exponent": f"largest[{self.key_bits - 1}:{above}]",
             "next": "largest[0]" if above else "1'b0",
-            "code": "shared_code",
+            "code": code,
         }
         bits = self.distance_bits
         return (
-            f"wire {vector(scale.bits)} shared_code;\n"
+            f"wire {vector(scale.bits)} {code};\n"
             + instance("dm_shared_exponent", "share", parameters, connections)
-            + f"\nassign shared = {widened('shared_code', scale.bits, bits)}{plus(-self.exponent_shift, bits)};"
+            + f"\nassign shared = {widened(code, scale.bits, bits)}{plus(-self.exponent_shift, bits)};"
+            + (self._microexponents(scale, code) if self._parts else "")
+        )
+
+    def _microexponents(self, scale: PowerOfTwoScale, code: str) -> str:
+        """`microexponents`, each what the nearest lane of its part leaves, and all in one `shared_code`."""
+        bits, values = scale.microexponent_bits, self.lanes // self._parts * scale.microexponent_bits
+        nearest = instance(
+            "dm_maximum",
+            "find_nearest",
+            {"LANES": self.lanes // self._parts, "BITS": bits},
+            {"value": f"lane_nearness[part*{values} +: {values}]", "largest": "nearest"},
+        ).replace("\n", "\n    ")
+        return (
+            f"\ngenvar part;\ngenerate\nfor (part = 0; part < {self._parts}; part = part + 1) begin : share_part\n"
+            f"    wire {vector(bits)} nearest;\n    {nearest}\n"
+            f"    assign microexponents[part*{bits} +: {bits}] = ~nearest;\nend\nendgenerate\n"
+            f"wire {vector(scale.code_bits)} shared_code = {{microexponents, {code}}};"
         )

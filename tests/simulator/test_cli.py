@@ -60,8 +60,8 @@ def test_a_composed_format_is_shown(densimeter: Densimeter) -> None:
         (["rtl", "emit", "-a", "bfp6", "--part", "array", "--rows", "4"], "--rows and --cols go with --part array"),
         (["rtl", "emit", "-a", "bfp6", "--floats", "bfloat16"], "--floats goes with --part converter"),
         (
-            ["rtl", "emit", "-a", "nf4", "--part", "converter"],
-            "nf4 has no converter: it searches the nearest",
+            ["rtl", "emit", "-a", "nf4_dq", "--part", "converter"],
+            "nf4_dq has no converter: it needs the scales",
         ),
         (
             ["rtl", "emit", "-a", "bfp6", "--part", "dequantizer", "--floats", "float33"],

@@ -156,9 +156,10 @@ def test_operands_are_widened_by_wires_and_converted_by_circuits() -> None:
 
 
 def test_what_no_circuit_converts_is_said() -> None:
-    sentences = unpriced_conversions(machine("int8_channel", "int32"), Storage(get("nf4"), get("int8_channel")))
+    sentences = unpriced_conversions(machine("int8_channel", "int32"), Storage(get("nf4_dq"), get("int8_channel")))
     assert any(
-        sentence.startswith("converting float32 to nf4 is not priced: nf4 has no converter") for sentence in sentences
+        sentence.startswith("converting float32 to nf4_dq is not priced: nf4_dq has no converter")
+        for sentence in sentences
     )
 
 

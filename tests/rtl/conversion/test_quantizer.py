@@ -5,27 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import densimeter.formats as F
 import densimeter.kernels as K
 from densimeter.formats.reference import quantize_block
 from densimeter.rtl.conversion.quantizer import emit_converter
 from densimeter.rtl.module import EmittedModule
-from densimeter.rtl.stream import StreamResult, Words, run_stream
+from densimeter.rtl.stream import Words, run_stream
 from densimeter.rtl.synthesize import synthesize_luts
+from support.converter_streams import floats, in_one_pass, in_two_passes
 from support.unit_streams import any_format
 
 pytestmark = pytest.mark.rtl
-
-Bits = NDArray[np.uint32]
-
-SIGN = np.uint32(0x80000000)
-NAN, INFINITY = 0x7FC00000, 0x7F800000
-SUBNORMALS = [0x00000001, 0x00200000, 0x003FFFFF, 0x00400000, 0x00400001, 0x007FFFFF, 0x00800000, 0x00800001]
-LARGE = [0x7F7FFFFF, 0x7F7FFFFE, 0x7F000000, 0x7EFFFFFF]
-NEAR_POWERS = [0x3F800000, 0x3F7FFFFF, 0x3F800001, 0x40FFFFFF, 0x41000000, 0x41000001, 0x3F7F8000, 0x3F780000]
-CORNERS = np.array([0, *SUBNORMALS, *LARGE, *NEAR_POWERS], dtype=np.uint32)
 
 COMPOSED = "{element: e3m1, block: 24, scale: e8m0}"
 ROUNDED = "{{element: {}, block: 8, scale: {{kind: power_of_two, rule: {}}}, rounding: {}}}"
@@ -48,9 +39,17 @@ FORMATS = [
     "e4m3",
     "e5m2_fnuz",
     "bfloat16",
+    "mx9",
+    "mx4",
     COMPOSED,
 ]
+MICRO = "{{element: {}, block: 8, scale: {{kind: power_of_two, microexponents: {}, microexponent_bits: {}{}}}}}"
 MORE_FORMATS = [
+    "mx6",
+    MICRO.format("{kind: int, bits: 5, encoding: sign_magnitude, fraction_bits: 4}", 2, 2, ", offset: -1"),
+    MICRO.format("e2m1", 2, 3, ""),
+    MICRO.format("e3m2", 8, 4, ", bits: 5, bias: 10, offset: 5"),
+    MICRO.format("{kind: log, exponent_bits: 4, bias: 9}", 4, 1, ""),
     "mxfp4_even",
     "mxfp4_rceil",
     "mxfp6_e3m2_rceil",
@@ -104,19 +103,28 @@ MORE_DIVIDED = [
     "{element: int8, block: 4, scale: fp32, specials: zero}",
     "{element: e5m2, block: 4, scale: fp32, specials: element, overflow: special}",
 ]
-IN_TWO_PASSES = ["int8", "int4", "int8_e8m0", "{element: e4m3, scale: fp32, block: tensor}"]
+IN_TWO_PASSES = [
+    "int8",
+    "int4",
+    "int8_e8m0",
+    "{element: e4m3, scale: fp32, block: tensor}",
+    "bfp6",
+    "mxfp4",
+    "nvfp4",
+    "int4_g128",
+]
 
 
 @pytest.mark.parametrize("written", FORMATS + DIVIDED)
 def test_float32_becomes_what_the_reference_says(written: str) -> None:
-    result = _in_one_pass("float32", written)
+    result = in_one_pass("float32", written)
     assert result.mismatches == 0, result.first_mismatch
 
 
 @pytest.mark.parametrize("source", ["bfloat16", "float16", "float32_ftz"])
 @pytest.mark.parametrize("written", ["bfp6", "mxfp8_e4m3", "e5m2", "nvfp4"])
 def test_other_sources(source: str, written: str) -> None:
-    result = _in_one_pass(source, written)
+    result = in_one_pass(source, written)
     assert result.mismatches == 0, result.first_mismatch
 
 
@@ -124,14 +132,14 @@ def test_other_sources(source: str, written: str) -> None:
 @pytest.mark.parametrize("source", ["float32", "bfloat16", "float16", "float32_ftz"])
 @pytest.mark.parametrize("written", FORMATS + MORE_FORMATS + DIVIDED + MORE_DIVIDED)
 def test_every_source_at_length(source: str, written: str) -> None:
-    result = _in_one_pass(source, written, cycles=600, seed=1)
+    result = in_one_pass(source, written, cycles=600, seed=1)
     assert result.mismatches == 0, result.first_mismatch
 
 
 @pytest.mark.parametrize("source", ["float32", "float16"])
 @pytest.mark.parametrize("written", IN_TWO_PASSES)
 def test_long_blocks_come_twice(source: str, written: str) -> None:
-    result = _in_two_passes(source, written)
+    result = in_two_passes(source, written)
     assert result.mismatches == 0, result.first_mismatch
 
 
@@ -151,43 +159,23 @@ def test_long_blocks_come_twice(source: str, written: str) -> None:
     ],
 )
 def test_faults_of_division_are_found(written: str, right: str, wrong: str) -> None:
-    run = _in_two_passes if F.get(written).block_values is None else _in_one_pass
+    run = in_two_passes if F.get(written).block_values is None else in_one_pass
     assert run("float32", written, fault=(right, wrong)).mismatches
 
 
-def _in_two_passes(source: str, written: str, fault: tuple[str, str] | None = None) -> StreamResult:
-    floats, target, lanes, cycles, blocks = any_format(source), any_format(written), 4, 5, 16
-    values = draw_values(floats, blocks, cycles * lanes, seed=0)
-    rows = [_reference(row, floats, target) for row in values]
-    passes = np.tile(np.repeat([1, 0], cycles), blocks).astype(np.uint64)
-    inputs: Words = {
-        "en": np.ones(len(passes), np.uint64),
-        "measure": passes,
-        "clear": np.tile(np.arange(2 * cycles) == 0, blocks).astype(np.uint64),
-        "value": np.tile(values.reshape(blocks, 1, cycles, lanes), (1, 2, 1, 1)).reshape(-1, lanes),
-    }
-    converting = np.flatnonzero(passes == 0)
-    # In the first pass outputs hold; before the first conversion they are unknown.
-    latest = np.maximum.accumulate(np.where(passes == 0, np.arange(len(passes)), 0))
-    codes = np.zeros((len(passes), lanes), np.uint64)
-    codes[converting] = np.array([codes for _, codes, _ in rows], np.uint64).reshape(-1, lanes)
-    scales = np.repeat(np.array([scale for scale, _, _ in rows], np.uint64), 2 * cycles)
-    expected: Words = {"code": codes[latest], "scale": scales[latest]}
-    assert target.scale is not None
-    assert not target.refuses_nan
-    bits = {"en": 1, "measure": 1, "clear": 1, "value": floats.element.bits}
-    bits |= {"code": target.element.bits, "scale": target.scale.code_bits}
-    converter = _with(fault, emit_converter(floats, target, lanes))
-    result = run_stream(converter, inputs, expected, bits, skip=int(converting[0]))
-    assert result.cycles_compared == len(latest) - converting[0]
-    return result
-
-
-def _with(fault: tuple[str, str] | None, emitted: EmittedModule) -> EmittedModule:
-    if fault is None:
-        return emitted
-    assert emitted.text.count(fault[0]) == 1
-    return EmittedModule(emitted.name, emitted.text.replace(*fault))
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("| {BITS{above}}", ""),
+        ("{BITS{counts & ~below}}", "{BITS{counts}}"),
+        ("{BITS{counts & ~below}}", "{BITS{~below}}"),
+        ("under_shared + ", "under_shared - "),
+        ("= ~nearest;", "= nearest;"),
+        ("{microexponents, shared_exponent_code}", "{~microexponents, shared_exponent_code}"),
+    ],
+)
+def test_faults_of_microexponents_are_found(right: str, wrong: str) -> None:
+    assert in_one_pass("float32", "mx6", cycles=300, fault=(right, wrong)).mismatches
 
 
 def test_kernel_and_circuit_agree() -> None:
@@ -210,7 +198,7 @@ def test_planted_fault_is_found() -> None:
     values = np.full((2, 16), 0x3F80, np.uint64)  # one, and 1.125 = 4.5 steps of 2^-3 under scale 2: a tie, to 4...
     values[1, 0] = 0x3F90
     values[1, 1] = 0x3FB0  # ...and 1.375 = 5.5 steps: a tie, to 6
-    rows = [quantize_block(_floats(row, F.get("bfloat16")), fmt) for row in values]
+    rows = [quantize_block(floats(row, F.get("bfloat16")), fmt) for row in values]
     assert rows[1][1][:2] == [4, 6]
     inputs: Words = {"en": np.ones(2, np.uint64), "value": values}
     expected: Words = {
@@ -239,7 +227,24 @@ def test_a_stream_that_proves_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "written", "lanes", "message"),
     [
-        ("float32", "int4_g32_affine", None, "int4_g32_affine has no converter: it finds the smallest and the largest"),
+        (
+            "float32",
+            "gguf_q4_1",
+            None,
+            "gguf_q4_1 has no converter: it subtracts the minimum of a block",
+        ),
+        (
+            "float32",
+            "{element: uint16, block: 8, scale: {kind: affine, element: fp16, zero: uint4}}",
+            None,
+            ".* it has 16 bits, expected 15",
+        ),
+        (
+            "float32",
+            "{element: uint4, block: 8, scale: {kind: affine, element: fp16, zero: uint4}, specials: zero}",
+            None,
+            ".* has no converter from floats with an Inf",
+        ),
         ("float32", "nf4_dq", None, "nf4_dq has no converter: it needs the scales of 256 blocks at once"),
         (
             "float32",
@@ -247,11 +252,17 @@ def test_a_stream_that_proves_nothing_is_refused() -> None:
             None,
             ".* its sign",
         ),
-        ("float32", "{element: {kind: codebook, levels: [-1, 0, 1]}}", None, ".* it searches the nearest of 3 levels"),
-        ("float32", "mx9", None, "mx9 has no converter: it finds an exponent of each part"),
+        (
+            "float32",
+            "{element: {kind: codebook, levels: [-1, 0, 1]}, block: 8, scale: e8m0}",
+            None,
+            ".* has levels under a shared exponent",
+        ),
+        ("float32", "mx9", 8, "mx9: lanes is 8, expected 16, for its microexponents"),
         ("float32", "bm8_as_published", None, ".* has no converter: it follows the quirks"),
         ("float32", "{element: int8, rounding: stochastic}", None, ".* has no converter: it rounds at random"),
-        ("float32", "bfp6", 8, "bfp6: lanes is 8, expected 16"),
+        ("float32", "bfp6", 6, "bfp6: lanes is 6, expected a divisor of the block, 16"),
+        ("float32", "nf4", 128, "nf4: lanes is 128, expected a divisor of the block, 64"),
         ("float32", "e4m3", 300, "lanes is 300, expected 1 to 256"),
         ("int8", "bfp6", None, "int8 cannot be converted from"),
         ("e4m3_fnuz", "bfp6", None, "e4m3_fnuz cannot be converted from"),
@@ -296,106 +307,3 @@ def test_flushed_sources_cost_less() -> None:
         emitted = emit_converter(F.get(source), bfp8)
         luts[source] = synthesize_luts(emitted.text, emitted.name, "carry").luts
     assert luts["float32_ftz"] < luts["float32"]
-
-
-def _in_one_pass(
-    source_name: str, written: str, *, cycles: int = 80, seed: int = 0, fault: tuple[str, str] | None = None
-) -> StreamResult:
-    source, target = any_format(source_name), any_format(written)
-    lanes = target.block_values if target.scale else 4
-    assert lanes is not None
-    values = draw_values(source, cycles, lanes, seed)
-    factors = _draw_factors(target, cycles, seed)
-    rows = [_reference(row, source, target, float(factor)) for row, factor in zip(values, factors, strict=True)]
-    enable = np.random.default_rng(seed).random(cycles) < 0.9
-    enable[0] = True
-    latest = np.maximum.accumulate(np.where(enable, np.arange(cycles), 0))
-    expected: Words = {"code": np.array([codes for _, codes, _ in rows], np.uint64)[latest]}
-    if target.scale is not None:
-        expected["scale"] = np.array([scale for scale, _, _ in rows], np.uint64)[latest]
-    if target.refuses_nan and source.element.has_nan:
-        expected["invalid"] = np.array([invalid for _, _, invalid in rows], np.uint64)[latest]
-    bits = {"en": 1, "value": source.element.bits, "code": target.element.bits, "invalid": 1, "tensor_scale": 32}
-    bits["scale"] = target.scale.code_bits if target.scale else 0
-    converter = _with(fault, emit_converter(source, target, lanes))
-    inputs: Words = {"en": enable.astype(np.uint64), "value": values}
-    if target.has_tensor_scale:
-        inputs["tensor_scale"] = factors.view(np.uint32)
-    result = run_stream(converter, inputs, expected, bits)
-    assert result.cycles_compared == cycles
-    return result
-
-
-def _draw_factors(target: F.BlockFormat, cycles: int, seed: int) -> NDArray[np.float32]:
-    """A tensor's factor for each block, where the format has one: of any size, and now and then zero."""
-    if not target.has_tensor_scale:
-        return np.ones(cycles, np.float32)
-    rng = np.random.default_rng(seed)
-    exponents = np.select(
-        [rng.random(cycles) < 0.1, rng.random(cycles) < 0.2],
-        [-300, rng.integers(-149, 128, cycles)],
-        rng.integers(-14, 3, cycles),
-    )
-    return (rng.uniform(1, 2, cycles) * 2.0**exponents).astype(np.float32)
-
-
-def draw_values(source: F.BlockFormat, cycles: int, lanes: int, seed: int) -> NDArray[np.uint64]:
-    """Codes of a float format, [cycles, lanes]: corners, ties, blocks of one binade and of all, rarely NaN and Inf."""
-    rng = np.random.default_rng(seed)
-    shape = (cycles, lanes)
-    anything = rng.integers(0, 1 << 32, shape, dtype=np.uint32)
-    # Blocks around an exponent of their own, any there is, with few bits so that ties are common.
-    middle = rng.choice([0, 1, 8, 40, 118, 127, 135, 254], (cycles, 1))
-    field = np.clip(middle + np.rint(rng.normal(0, 4, shape)), 0, 254).astype(np.uint32)
-    short = (anything & np.uint32(0x80000000)) | field << 23 | (anything & np.uint32(0x7C0000))
-    near = (short.astype(np.int64) + rng.integers(-1, 2, shape)).astype(np.uint32)
-    fine = (short & np.uint32(0xFF800000)) | (anything & np.uint32(0x7FFFFF))
-    corner = rng.choice(CORNERS, shape) ^ (anything & SIGN)
-    kind = rng.integers(0, 6, (cycles, 1))
-    values = np.select([kind == 0, kind == 1, kind == 2, kind == 3], [short, near, fine, corner], short)
-    values = np.where(rng.random(shape) < 0.1, anything & np.uint32(0xC0FFFFFF), values)
-    special = rng.random((cycles, 1)) < 0.15
-    strange = rng.choice(np.array([NAN, INFINITY, 0x7F800001], np.uint32), shape) ^ (anything & SIGN)
-    values = np.where(special & (rng.random(shape) < 0.5), strange, values)
-    values = np.where(~special & ((values & 0x7F800000) == 0x7F800000), corner, values)
-    values[1], values[2] = 0, SIGN
-    return _codes(values, source)
-
-
-def _codes(values: Bits, source: F.BlockFormat) -> NDArray[np.uint64]:
-    """Float32 bits cut down to the source; of its narrower exponent all fields occur."""
-    element = source.element
-    assert isinstance(element, F.FloatElement)
-    if element.exponent_bits == 8:
-        return (values >> np.uint32(23 - element.mantissa_bits)).astype(np.uint64)
-    exponent = (values >> 23 & 0xFF).astype(np.int64)
-    top = (1 << element.exponent_bits) - 1
-    moved = np.where(exponent == 255, top, exponent % top)
-    mantissa = values >> np.uint32(23 - element.mantissa_bits) & np.uint32((1 << element.mantissa_bits) - 1)
-    sign = (values >> 31).astype(np.uint64) << np.uint64(element.bits - 1)
-    codes = sign | moved.astype(np.uint64) << np.uint64(element.mantissa_bits) | mantissa.astype(np.uint64)
-    return np.asarray(codes, np.uint64)
-
-
-def _floats(codes: NDArray[np.uint64], source: F.BlockFormat) -> list[float]:
-    """Values of codes; NaNs with their sign."""
-    element = source.element
-    decoded = [float(element.decode(int(code))) for code in codes]
-    return [
-        float(np.copysign(np.nan, -1.0 if int(code) >> (element.bits - 1) else 1.0)) if np.isnan(value) else value
-        for code, value in zip(codes, decoded, strict=True)
-    ]
-
-
-def _reference(
-    codes: NDArray[np.uint64], source: F.BlockFormat, target: F.BlockFormat, tensor_factor: float = 1.0
-) -> tuple[int, list[int], bool]:
-    """Scale code, codes, and whether a refused NaN was taken for zero."""
-    values = _floats(codes, source)
-    invalid = target.refuses_nan and any(map(np.isnan, values))
-    if target.refuses_nan:
-        values = [0.0 if np.isnan(value) else value for value in values]
-    if target.scale is None:
-        return 0, [quantize_block([value], target)[1][0] for value in values], invalid
-    scale, found = quantize_block(values, target, tensor_factor)
-    return scale, found, invalid
