@@ -63,15 +63,19 @@ class Datapath:
 
     @property
     def window_bits(self) -> int:
-        """Width of the window below the top product's lowest bit; 0 where alignment is exact."""
-        return LOG_WINDOW_BITS if self.windowed else 0
+        """Width of the window below the top product's lowest bit, no wider than exact alignment would be; 0 where
+        alignment is exact without one."""
+        if not self.windowed:
+            return 0
+        reach = sum(f.element.top_exponent - f.element.lsb_exponent + largest_shift(f) for f in self.operands)
+        return min(LOG_WINDOW_BITS, reach)
 
     @property
     def product_lsb_exponent(self) -> int:
         """Weight of the lowest bit of an aligned product, block scales aside, as a power of two."""
         if self.windowed:
             return sum(f.element.top_exponent for f in self.operands) - self.window_bits
-        return sum(f.element.lsb_exponent for f in self.operands)
+        return sum(f.element.lsb_exponent - largest_shift(f) for f in self.operands)
 
     @cached_property
     def product_bits(self) -> int:
@@ -88,7 +92,28 @@ class Datapath:
         a, w = (f.element for f in self.operands)
         if self.windowed:
             return ((1 << a.significand_bits) - 1) * ((1 << w.significand_bits) - 1) << self.window_bits
-        return largest_magnitude(a) * largest_magnitude(w)
+        return _largest_integer(self.activation) * _largest_integer(self.weight)
+
+    def microexponents(self, operand: BlockFormat) -> int:
+        """How many microexponents come with a group: those of the parts of a block that its lanes are in."""
+        width = part_width(operand)
+        return -(-self.lanes // width) if width else 0
+
+    def scale_code_bits(self, operand: BlockFormat) -> int:
+        """Width of the scale code that comes with a group: the block's, but of its microexponents the group's alone."""
+        if not operand.has_unit_scale or operand.scale is None:
+            return 0
+        if isinstance(operand.scale, PowerOfTwoScale):
+            return operand.scale.bits + self.microexponents(operand) * operand.scale.microexponent_bits
+        return operand.scale.code_bits
+
+    def group_scale(self, operand: BlockFormat, code: int, position: int) -> int:
+        """Of a block's scale code, what comes with the group whose first lane is at `position` of the block."""
+        scale, width = operand.scale, part_width(operand)
+        if not (isinstance(scale, PowerOfTwoScale) and width):
+            return code
+        above = code >> (scale.bits + position // width * scale.microexponent_bits) << scale.bits
+        return (code & ((1 << scale.bits) - 1) | above) & ((1 << self.scale_code_bits(operand)) - 1)
 
     @property
     def scaled(self) -> tuple[BlockFormat, ...]:
@@ -180,6 +205,25 @@ def default_lanes(activation: BlockFormat, weight: BlockFormat) -> int:
     return min(blocks, default=1)
 
 
+def part_width(operand: BlockFormat) -> int:
+    """How many values of a block are under one microexponent; 0 where there are none."""
+    scale, columns = operand.scale, operand.block_columns
+    if not (isinstance(scale, PowerOfTwoScale) and scale.microexponents and columns):
+        return 0
+    return columns // scale.microexponents
+
+
+def largest_shift(operand: BlockFormat) -> int:
+    """By how many places a microexponent shifts values down at most: so much lower stands the lowest bit of a value in
+    fixed point, and a value under a microexponent of zero is shifted up by all of them."""
+    return operand.scale.largest_shift if isinstance(operand.scale, PowerOfTwoScale) else 0
+
+
+def _largest_integer(operand: BlockFormat) -> int:
+    """The largest magnitude in fixed point, scales aside."""
+    return largest_magnitude(operand.element) << largest_shift(operand)
+
+
 def _check_lanes(datapath: Datapath) -> None:
     if not 1 <= datapath.lanes <= 256:
         raise FormatError(f"lanes is {datapath.lanes}, expected 1 to 256")
@@ -190,6 +234,12 @@ def _check_lanes(datapath: Datapath) -> None:
                 f"{datapath.lanes} lanes do not divide the block of {operand.name} ({columns}): one group "
                 f"would need two scales; use a divisor of {columns}"
             )
+        width = part_width(operand)
+        if width and datapath.lanes % width and width % datapath.lanes:
+            raise FormatError(
+                f"{datapath.lanes} lanes neither divide the {width} values of {operand.name} under one microexponent "
+                f"nor are a multiple of them; use a divisor of {columns} that does"
+            )
 
 
 def _check_arithmetic(operand: BlockFormat) -> None:
@@ -199,8 +249,6 @@ def _check_arithmetic(operand: BlockFormat) -> None:
         what = "adds a zero point or a minimum to every product"
     elif isinstance(scale, DoubleScale):
         what = "has scales that are themselves quantised"
-    elif isinstance(scale, PowerOfTwoScale) and scale.microexponents:
-        what = "shifts parts of a block by microexponents"
     elif isinstance(scale, FloatScale) and operand.has_unit_scale and not _is_ordinary(scale.element):
         what = "has float scales without a hidden bit or without subnormals"
     else:
@@ -226,7 +274,7 @@ def _check_dot(datapath: Datapath) -> None:
     accumulator = datapath.accumulator
     pair = f"{datapath.activation.name} x {datapath.weight.name}"
     for operand in datapath.operands:
-        if largest_magnitude(operand.element).bit_length() > _MAX_OPERAND_BITS and not datapath.windowed:
+        if _largest_integer(operand).bit_length() > _MAX_OPERAND_BITS and not datapath.windowed:
             raise FormatError(
                 f"{operand.name}: its range spans more than {_MAX_OPERAND_BITS} bits in fixed point, too wide to add "
                 "exactly; use lanes 1 with the fp32 accumulator"

@@ -2,12 +2,12 @@
 code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from densimeter.formats.accumulator import AlignedAccumulator, FixedAccumulator, IntAccumulator
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.datapath import Datapath
+from densimeter.formats.datapath import Datapath, part_width
 from densimeter.formats.element import FLOAT32
 from densimeter.formats.number import Kind, Number, power_of_two
 from densimeter.formats.reference import decode_scale, encode_float
@@ -21,7 +21,8 @@ _TINY = power_of_two(-126)
 
 @dataclass(frozen=True)
 class Group:
-    """What one clock edge takes in: a code per lane and operand, and the scale codes (0 where there is none)."""
+    """What one clock edge takes in: a code per lane and operand, and the scale codes (0 where there is none), in which
+    stand the microexponents of these lanes alone."""
 
     activation: Sequence[int]
     weight: Sequence[int]
@@ -65,10 +66,9 @@ def group_sum(group: Group, datapath: Datapath) -> GroupSum:
     ):
         factor, exponent, scale_nan = _decode_scale(operand, code)
         significand, exponent_code, nan = significand * factor, exponent_code + exponent, nan or scale_nan
-    products = [
-        _multiply(datapath.activation.element.decode(a), datapath.weight.element.decode(w))
-        for a, w in zip(group.activation, group.weight, strict=True)
-    ]
+    left = _decode(datapath.activation, group.activation, group.activation_scale)
+    right = _decode(datapath.weight, group.weight, group.weight_scale)
+    products = [_multiply(a, w) for a, w in zip(left, right, strict=True)]
     kinds = {(p.kind, p.negative) for p in products if p.kind is not Kind.FINITE}
     if nan or len(kinds) > 1 or any(kind is Kind.NAN for kind, _ in kinds):
         return GroupSum(0, 0, Kind.NAN)
@@ -79,6 +79,17 @@ def group_sum(group: Group, datapath: Datapath) -> GroupSum:
     return GroupSum(total * significand, exponent_code, negative_zero=negative_zero)
 
 
+def _decode(operand: BlockFormat, codes: Sequence[int], scale_code: int) -> list[Number]:
+    """The elements of a group, shifted down by the microexponents in its scale code."""
+    numbers = [operand.element.decode(code) for code in codes]
+    scale, width = operand.scale, part_width(operand)
+    if not (isinstance(scale, PowerOfTwoScale) and width):
+        return numbers
+    places = [scale.bits + lane // width * scale.microexponent_bits for lane in range(len(codes))]
+    shifts = [scale_code >> place & scale.largest_shift for place in places]
+    return [replace(n, exponent=n.exponent - shift) for n, shift in zip(numbers, shifts, strict=True)]
+
+
 def _decode_scale(operand: BlockFormat, code: int) -> tuple[int, int, bool]:
     """(signed significand, exponent code, is not finite) of an operand's block scale."""
     if not operand.has_unit_scale or operand.scale is None:
@@ -86,7 +97,7 @@ def _decode_scale(operand: BlockFormat, code: int) -> tuple[int, int, bool]:
     if decode_scale(code, operand) is None:
         return 0, 0, True
     if isinstance(operand.scale, PowerOfTwoScale):
-        return 1, code, False
+        return 1, code & ((1 << operand.scale.bits) - 1), False
     assert isinstance(operand.scale, FloatScale)
     element = operand.scale.element
     sign, magnitude = divmod(code, 1 << (element.bits - 1))

@@ -21,6 +21,7 @@ from densimeter.formats import (
     IntElement,
     LogElement,
 )
+from densimeter.formats.datapath import largest_shift
 
 KINDS = (
     *("float_decode", "negate"),
@@ -54,23 +55,6 @@ def gate_counts(datapath: Datapath) -> Mapping[str, float]:
     counts |= _accumulator_counts(datapath, a, w)
     counts["register"] = datapath.register_bits + datapath.has_invalid_flag
     return {kind: float(count) for kind, count in counts.items()}
-
-
-def switching_counts(datapath: Datapath) -> Mapping[str, float]:
-    """The counts behind a unit's dynamic energy: its gates, told apart by how often they switch on real numbers.
-
-    Two's complement operands near zero flip all of their bits with the sign, sign and magnitude do not: multipliers of
-    the former count by themselves. What the tree's levels bring at different times makes the rounding behind it glitch.
-    The bits of the narrower element say for which ones the energy is known: on fewer, most real numbers become zero.
-    """
-    counts = dict(gate_counts(datapath))
-    twos_complement = both_signed_integers(datapath)
-    for kind in ("multiply", "multiply_rows"):
-        counts[f"{kind}_signed"] = counts[kind] if twos_complement else 0.0
-        counts[kind] -= counts[f"{kind}_signed"]
-    counts["round_glitches"] = counts["round_exponent"] * math.log2(datapath.lanes)
-    counts["narrower_element_bits"] = float(min(fmt.element.bits for fmt in datapath.operands))
-    return counts
 
 
 def _lane_counts(datapath: Datapath, a: Side, w: Side) -> dict[str, float]:
@@ -152,6 +136,11 @@ def sides(datapath: Datapath) -> tuple[Side, Side]:
 
 
 def _is_signed_integer(fmt: BlockFormat) -> bool:
+    """Integers in one piece; those under microexponents are shifted as magnitudes."""
+    return not largest_shift(fmt) and _is_twos_complement(fmt)
+
+
+def _is_twos_complement(fmt: BlockFormat) -> bool:
     return isinstance(fmt.element, IntElement) and fmt.element.encoding in ("twos_complement", "offset")
 
 
@@ -160,7 +149,13 @@ def _side(fmt: BlockFormat, both_signed: bool) -> Side:
     if both_signed:
         return Side(element.bits, 0, 0, 0)
     if isinstance(element, FloatElement):
-        return Side(element.significand_bits, element.exponent_bits, element.bits - 1, 0)
+        return Side(element.significand_bits, _exponent_bits(element.exponent_bits, fmt), element.bits - 1, 0)
     if isinstance(element, LogElement):
-        return Side(1, element.exponent_bits, 0, 0)
-    return Side(element.significand_bits, 0, 0, element.bits if _is_signed_integer(fmt) else 0)
+        return Side(1, _exponent_bits(element.exponent_bits, fmt), 0, 0)
+    negated = element.bits if _is_twos_complement(fmt) else 0
+    return Side(element.significand_bits, _exponent_bits(0, fmt), 0, negated)
+
+
+def _exponent_bits(bits: int, fmt: BlockFormat) -> int:
+    """Width of an element's exponent with a microexponent added to it."""
+    return ((1 << bits) - 1 + largest_shift(fmt)).bit_length()

@@ -135,7 +135,7 @@ def step(significand, exponent, value, invalid, high, low, exponent_code, specia
 
 @njit(inline="always")
 def scale_limbs(high, low, factor):  # type: ignore[no-untyped-def]
-    """(high, low) times a small unsigned factor."""
+    """(high, low) times a factor of at most 30 bits and a sign; limbs hold no more of two at once."""
     product = low * factor
     return high * factor + (product >> _LIMB), product & _LIMB_MASK
 

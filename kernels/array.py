@@ -95,7 +95,8 @@ def run_mac_array(
     parsed = parse_accumulator(accumulator) if isinstance(accumulator, str) else accumulator
     if not isinstance(parsed, IntAccumulator):
         raise FormatError(f"accumulator is {parsed}, expected a finite one of integers such as int24 or int24_saturate")
-    elements = _integer_element(activation), _integer_element(weight)
+    for fmt in (activation, weight):
+        _check_integers(fmt)
     datapath = _unit(activation, weight, parsed, default_lanes(activation, weight) if lanes is None else lanes)
     segment = _segment(datapath, left.shape[1])
     rows, columns = _integers(left, datapath, segment), _integers(right, datapath, segment)
@@ -135,8 +136,8 @@ def run_mac_array(
         overflows=overflows,
         first_overflow=first_overflow,
         needed_bits=needed_bits,
-        worst_case_bits=worst_case(*elements, products).bits,
-        weight_bound_bits=of_weights(columns.positive, columns.negative, elements[0]).bits,
+        worst_case_bits=worst_case(activation, weight, products).bits,
+        weight_bound_bits=of_weights(columns.positive, columns.negative, activation).bits,
     )
 
 
@@ -196,10 +197,9 @@ def _check_exact(sums: float, datapath: Datapath) -> None:
         )
 
 
-def _integer_element(fmt: BlockFormat) -> IntElement:
+def _check_integers(fmt: BlockFormat) -> None:
     if not isinstance(fmt.element, IntElement):
         raise FormatError(f"{fmt.name} has elements {fmt.element.notation}, expected integers; use matmul for others")
-    return fmt.element
 
 
 def _unit(activation: BlockFormat, weight: BlockFormat, accumulator: IntAccumulator, lanes: int) -> Datapath:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from densimeter.formats.block import BlockFormat
+from densimeter.formats.datapath import largest_shift
 from densimeter.formats.element import IntElement
 
 _NARROWEST = 2
@@ -23,8 +25,8 @@ class SumRange:
         return max(max(self.greatest, -1 - self.least).bit_length() + 1, _NARROWEST)
 
 
-def worst_case(activation: IntElement, weight: IntElement, length: int) -> SumRange:
-    """Of `length` products of any integers that quantisation to these elements makes.
+def worst_case(activation: BlockFormat, weight: BlockFormat, length: int) -> SumRange:
+    """Of `length` products of any integers that quantisation to these formats makes.
 
     Tight: the largest product of either sign, `length` times. Symmetric and sign-magnitude elements never hold
     ``-2**(bits-1)``; two unsigned ones have no negative products.
@@ -33,7 +35,7 @@ def worst_case(activation: IntElement, weight: IntElement, length: int) -> SumRa
     return SumRange(length * min(0, *products), length * max(0, *products))
 
 
-def of_weights(positive: NDArray[np.float64], negative: NDArray[np.float64], activation: IntElement) -> SumRange:
+def of_weights(positive: NDArray[np.float64], negative: NDArray[np.float64], activation: BlockFormat) -> SumRange:
     """Of products of given weights with any activations; given the sums of their positive and of their negative ones.
 
     Tight. With symmetric activations it is ``max|x| * ||w||_1``, the bound of A2Q (Colbert et al., ICCV 2023,
@@ -44,5 +46,7 @@ def of_weights(positive: NDArray[np.float64], negative: NDArray[np.float64], act
     return SumRange(int(least.min(initial=0)), int(greatest.max(initial=0)))
 
 
-def _ends(element: IntElement) -> tuple[int, int]:
-    return element.smallest_integer, element.largest_integer
+def _ends(fmt: BlockFormat) -> tuple[int, int]:
+    assert isinstance(fmt.element, IntElement)
+    places = largest_shift(fmt)
+    return fmt.element.smallest_integer << places, fmt.element.largest_integer << places

@@ -88,9 +88,9 @@ def _group(i, j, start, a, w, lanes, wide, lsb_exponent):  # type: ignore[no-unt
         high, low = _sum_exact(left, right)
     a_scale, w_scale = start // a.block, start // w.block
     a_exponent, w_exponent = a.scale_exponents[i, a_scale], w.scale_exponents[j, w_scale]
-    factor = a.scale_significands[i, a_scale] * w.scale_significands[j, w_scale]
-    if factor != 1:
-        high, low = scale_limbs(high, low, factor)
+    for factor in (a.scale_significands[i, a_scale], w.scale_significands[j, w_scale]):
+        if factor != 1:
+            high, low = scale_limbs(high, low, factor)
     special = FINITE
     if a_exponent == NAN_SCALE or w_exponent == NAN_SCALE:
         special = NAN

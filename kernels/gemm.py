@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from densimeter.formats.datapath import Datapath
 from densimeter.kernels.adders import OFFSET, PARTS, Exact
-from densimeter.kernels.operands import NAN_SCALE, element_table
+from densimeter.kernels.operands import NAN_SCALE, code_table
 from densimeter.kernels.panels import Factors, Grouping, Panels, lay_out, lay_out_scales, mark_steps
 from densimeter.kernels.plan import Coded, Plan
 from densimeter.kernels.planes import in_planes, integers
@@ -83,18 +83,18 @@ def _panels(side: Coded, how: Plan, grouping: Grouping, datapath: Datapath, is_f
     """One operand as the plan's adder takes it, without its scales."""
     element = side.format.element
     if how.windows:
-        values = integers(element, datapath)
+        values = integers(side.format, datapath)
         high, low = in_planes(values, how.windows[0 if is_first else 1])
         panels, below = (lay_out(side.codes, table, element.padding_code, grouping)[0] for table in (high, low))
         return Panels.of(panels, low=below, marks=mark_steps(below, grouping))
     offset = OFFSET if how.dtype == "int8" and not is_first else 0
     factors = None
     if datapath.windowed:
-        numbers = element_table(element, False)
+        numbers = code_table(side.format, False)
         middle = element.top_exponent - datapath.window_bits // 2
         table = np.ldexp(numbers.values.astype(np.float64), numbers.exponents - middle).astype(np.float32)
     else:
-        values = element_table(element, True).values
+        values = code_table(side.format, True).values
         if _is_aligned(how) and side.has_significands:
             factors = Factors(side.scales.significands[side.scales.codes], *side.block, offset)
             offset = 0

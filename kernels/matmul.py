@@ -13,7 +13,7 @@ from densimeter.kernels.accumulator import parameters
 from densimeter.kernels.dot import matmul_groups
 from densimeter.kernels.gemm import multiply, multiply_floats
 from densimeter.kernels.operand_tensors import checked_operands, element_values, outer_scale, scales_of_rows
-from densimeter.kernels.operands import Operand, scale_table, unpack_operand
+from densimeter.kernels.operands import Operand, codes_with_shifts, scale_table, unpack_operand
 from densimeter.kernels.plan import Coded, plan, slow_rows
 from densimeter.kernels.tensor import QuantizedTensor
 
@@ -55,7 +55,7 @@ def matmul(
 
 def _accumulate(left: QuantizedTensor, right: QuantizedTensor, datapath: Datapath, out: NDArray[np.float32]) -> None:
     """Fill `out` with the accumulated values: tile by tile where a plan is, its slow rows and all else one by one."""
-    a, w = coded(left), coded(right)
+    a, w = coded(left, datapath.lanes), coded(right, datapath.lanes)
     how = plan(a, w, datapath)
     if how is None:
         _accumulate_one_by_one(left, right, datapath, slice(None), slice(None), out)
@@ -95,10 +95,10 @@ def _finish(out, row_scales, column_scales):  # type: ignore[no-untyped-def]
             out[i, j] = value if value == value else np.float32(np.nan)
 
 
-def coded(tensor: QuantizedTensor) -> Coded:
-    return Coded(
-        tensor.format, tensor.code_rows().reshape(tensor.shape), scale_table(tensor.scale_rows(), tensor.format)
-    )
+def coded(tensor: QuantizedTensor, lanes: int) -> Coded:
+    fmt, scales = tensor.format, tensor.scale_rows()
+    codes = codes_with_shifts(tensor.code_rows().reshape(tensor.shape), scales, fmt, lanes)
+    return Coded(fmt, codes, scale_table(scales, fmt))
 
 
 def _operand(tensor: QuantizedTensor, datapath: Datapath, rows: Selection) -> Operand:

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats.block import BlockFormat
-from densimeter.formats.datapath import Datapath
+from densimeter.formats.datapath import Datapath, largest_shift, part_width
 from densimeter.formats.element import Element, FloatElement
 from densimeter.formats.number import Kind
 from densimeter.formats.scale import FloatScale, PowerOfTwoScale
 from densimeter.kernels.accumulator import FINITE, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY
+from densimeter.kernels.parameters import code_dtype
 
 LARGEST_TABLE_BITS = 16
 """Codes up to this width are decoded by table."""
@@ -45,10 +46,15 @@ def unpack_operand(
     fmt: BlockFormat,
     datapath: Datapath,
 ) -> Operand:
-    """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with the code of zero to whole groups."""
-    padding = ((0, 0), (0, -codes.shape[1] % datapath.lanes))
-    padded = np.pad(codes, padding, constant_values=fmt.element.padding_code)
+    """Unpack [rows, K] codes and [rows, blocks] scale codes, padding K with the code of zero to whole groups.
+
+    Rows of one group each may come with the scale codes of groups (`Datapath.group_scale`).
+    """
+    padded = pad_to_groups(codes, fmt, datapath.lanes)
     decoded = _decode(padded, fmt.element, aligned=not datapath.windowed)
+    if part_width(fmt):
+        shifts = microexponents(scales, fmt, padded.shape[1])
+        decoded = _shifted(decoded, largest_shift(fmt), shifts)
     if fmt.has_unit_scale:
         scale_exponents, scale_significands = _decode_scales(scales, fmt)
         block = fmt.block_length(codes.shape[1])
@@ -56,6 +62,23 @@ def unpack_operand(
         scale_exponents, scale_significands = np.zeros((len(codes), 1), np.int64), np.ones((len(codes), 1), np.int64)
         block = codes.shape[1] + datapath.lanes
     return Operand(*decoded, scale_exponents, scale_significands, block)
+
+
+def pad_to_groups(codes: NDArray[np.unsignedinteger], fmt: BlockFormat, lanes: int) -> NDArray[np.unsignedinteger]:
+    """[rows, K] codes with K filled up to whole groups."""
+    padding = ((0, 0), (0, -codes.shape[1] % lanes))
+    return np.pad(codes, padding, constant_values=fmt.element.padding_code)
+
+
+def microexponents(scales: NDArray[np.unsignedinteger], fmt: BlockFormat, columns: int) -> NDArray[np.int64]:
+    """[rows, columns]: the microexponents of so many values a row, from [rows, blocks] scale codes."""
+    scale, width, block = fmt.scale, part_width(fmt), fmt.block_columns
+    assert isinstance(scale, PowerOfTwoScale)
+    assert block
+    at = np.arange(columns)
+    places = scale.bits + at % block // width * scale.microexponent_bits
+    found: NDArray[np.int64] = scales.astype(np.int64)[:, at // block] >> places & scale.largest_shift
+    return found
 
 
 class Decoded(NamedTuple):
@@ -82,6 +105,13 @@ def _decode(codes: NDArray[np.unsignedinteger], element: Element, aligned: bool)
         exponents = _NO_EXPONENTS if aligned else table.exponents[codes]
         decoded = Decoded(table.values[codes], exponents, table.specials[codes] if element.has_nan else _NO_SPECIALS)
     return decoded if decoded.specials.any() else decoded._replace(specials=_NO_SPECIALS)
+
+
+def _shifted(decoded: Decoded, largest: int, shifts: NDArray[np.int64]) -> Decoded:
+    """Values shifted down: by their exponents, or, aligned in units lower by the largest shift, up by what is left."""
+    if decoded.exponents.size:
+        return decoded._replace(exponents=decoded.exponents - shifts)
+    return decoded._replace(values=decoded.values << largest - shifts)
 
 
 class ScaleTable(NamedTuple):
@@ -116,7 +146,9 @@ def scale_table(scales: NDArray[np.unsignedinteger], fmt: BlockFormat) -> ScaleT
     if not fmt.has_unit_scale:
         return ScaleTable(np.zeros((1, 1), np.uint8), np.zeros(1, np.int64), np.ones(1, np.int64))
     assert fmt.scale is not None
-    if fmt.scale.code_bits <= LARGEST_TABLE_BITS:
+    if part_width(fmt):
+        scales = (scales & scales.dtype.type((1 << _shared_bits(fmt)) - 1)).astype(np.uint8)
+    if _shared_bits(fmt) <= LARGEST_TABLE_BITS:
         return ScaleTable(scales, *_every_scale(fmt))
     codes, positions = np.unique(scales, return_inverse=True)
     return ScaleTable(positions.reshape(scales.shape).astype(np.uint32), *_decode_scales(codes, fmt))
@@ -124,8 +156,13 @@ def scale_table(scales: NDArray[np.unsignedinteger], fmt: BlockFormat) -> ScaleT
 
 @cache
 def _every_scale(fmt: BlockFormat) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return _decode_scales(np.arange(1 << _shared_bits(fmt), dtype=np.uint32), fmt)
+
+
+def _shared_bits(fmt: BlockFormat) -> int:
+    """Bits of what a whole block shares: a scale code without its microexponents."""
     assert fmt.scale is not None
-    return _decode_scales(np.arange(1 << fmt.scale.code_bits, dtype=np.uint32), fmt)
+    return fmt.scale.bits if isinstance(fmt.scale, PowerOfTwoScale) else fmt.scale.code_bits
 
 
 @cache
@@ -141,6 +178,35 @@ def element_table(element: Element, aligned: bool) -> Decoded:
         np.array([n.exponent for n in numbers], np.int64),
         np.array([special.get((n.kind, n.negative), NAN) for n in numbers], np.uint8),
     )
+
+
+@cache
+def code_table(fmt: BlockFormat, aligned: bool) -> Decoded:
+    """Every code of `codes_with_shifts`."""
+    table = element_table(fmt.element, aligned)
+    if not part_width(fmt):
+        return table
+    largest = largest_shift(fmt)
+    values = [table.values << (largest - shift if aligned else 0) for shift in range(largest + 1)]
+    exponents = [table.exponents - shift for shift in range(largest + 1)]
+    return Decoded(np.concatenate(values), np.concatenate(exponents), np.tile(table.specials, largest + 1))
+
+
+def codes_with_shifts(
+    codes: NDArray[np.unsignedinteger], scales: NDArray[np.unsignedinteger], fmt: BlockFormat, lanes: int
+) -> NDArray[np.unsignedinteger]:
+    """Codes [rows, K] with their microexponents above them, so that one table tells both; K in whole groups then."""
+    if not part_width(fmt):
+        return codes
+    padded = pad_to_groups(codes, fmt, lanes).astype(code_dtype(code_bits(fmt)))
+    shifts = microexponents(scales, fmt, padded.shape[1]).astype(padded.dtype)
+    joined: NDArray[np.unsignedinteger] = padded | shifts << padded.dtype.type(fmt.element.bits)
+    return joined
+
+
+def code_bits(fmt: BlockFormat) -> int:
+    """Bits of a code of `codes_with_shifts`."""
+    return fmt.element.bits + largest_shift(fmt).bit_length()
 
 
 def _decode_floats(codes: NDArray[np.int64], element: FloatElement) -> Decoded:
@@ -178,7 +244,7 @@ def _decode_scales(
     """(exponent code, signed significand) of every block scale, as the unit's scale stage sees them."""
     wide = scales.astype(np.int64)
     if isinstance(fmt.scale, PowerOfTwoScale):
-        exponents, significands = wide, np.ones_like(wide)
+        exponents, significands = wide & ((1 << fmt.scale.bits) - 1), np.ones_like(wide)
         not_finite = wide == fmt.scale.nan_code if fmt.scale.nan else np.zeros(wide.shape, bool)
     else:
         assert isinstance(fmt.scale, FloatScale)

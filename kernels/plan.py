@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from densimeter.formats.accumulator import AlignedAccumulator, FixedAccumulator, Fp32Accumulator, IntAccumulator
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath
-from densimeter.formats.element import Element
 from densimeter.formats.scale import FloatScale
 from densimeter.kernels import processor
 from densimeter.kernels.accumulator import FINITE
 from densimeter.kernels.adders import Exact, Truncated
-from densimeter.kernels.operands import LARGEST_TABLE_BITS, ScaleTable, element_table
+from densimeter.kernels.operands import LARGEST_TABLE_BITS, ScaleTable, code_bits, code_table
 from densimeter.kernels.panels import bits_of_rows, block_spans
 from densimeter.kernels.planes import Window, cut_windows, narrow_windows, wide_windows
 from densimeter.kernels.registers import (
@@ -51,7 +50,7 @@ _LARGEST_SLOW_SHARE = 1 / 32  # of rows, which one by one take twenty times as l
 
 @dataclass(frozen=True)
 class Coded:
-    """One side of the product: codes [rows, K], and the block scales that the unit applies."""
+    """One side of the product: codes [rows, K] of its `code_table`, and the block scales that the unit applies."""
 
     format: BlockFormat
     codes: NDArray[np.unsignedinteger]
@@ -76,7 +75,7 @@ class Coded:
     @cached_property
     def row_bits(self) -> NDArray[np.int64]:
         """Bits of which every row has some value in units of the element's lowest, and `_SPECIAL` for NaN and Inf."""
-        numbers = element_table(self.format.element, True)
+        numbers = code_table(self.format, True)
         specials = (numbers.specials != FINITE).astype(np.int64) * _SPECIAL
         table: NDArray[np.int64] = np.abs(numbers.values) | specials
         return bits_of_rows(self.codes, table)
@@ -100,7 +99,7 @@ class Plan(NamedTuple):
 
 def plan(a: Coded, w: Coded, datapath: Datapath) -> Plan | None:
     """The plan for two operands, or None where the product has to be computed otherwise."""
-    if any(side.format.element.bits > LARGEST_TABLE_BITS for side in (a, w)):
+    if any(code_bits(side.format) > LARGEST_TABLE_BITS for side in (a, w)):
         return None
     if datapath.windowed and not _window_fits(datapath):
         return None
@@ -139,9 +138,7 @@ def slow_rows(a: Coded, w: Coded, datapath: Datapath, how: Plan) -> tuple[NDArra
     if how.adder in (Split, SplitNarrow):
         slow = [rows | _unfit_rows(side, window) for rows, side, window in zip(slow, sides, how.windows, strict=True)]
     elif datapath.scaled_sum_bits - 1 > _FLOAT64_BITS and not datapath.windowed:
-        widths = [
-            block_spans(side.codes, element_table(side.format.element, True).values, datapath.lanes) for side in sides
-        ]
+        widths = [block_spans(side.codes, code_table(side.format, True).values, datapath.lanes) for side in sides]
         if sum(int(width.max(initial=0)) for width in widths) > spare:
             slow = [rows | (width > spare // 2) for rows, width in zip(slow, widths, strict=True)]
     return slow[0], slow[1]
@@ -169,7 +166,7 @@ def _group_plan(a: Coded, w: Coded, datapath: Datapath, register: Any) -> Plan:
         if has_pairs and (windows := cut_windows(datapath)):
             return Plan("int16", SplitCut, register, lanes, windows=windows)
         return Plan("float32", Truncated, register, lanes)
-    dtype = _multiplier([_range(fmt.element) for fmt in datapath.operands], datapath.sum_bits - 1)
+    dtype = _multiplier([_range(fmt) for fmt in datapath.operands], datapath.sum_bits - 1)
     if has_pairs and dtype == "float64":
         return _split_plan(a, w, datapath, register) or Plan(dtype, Exact, register, lanes)
     return Plan(dtype, Exact, register, lanes)
@@ -216,8 +213,8 @@ def _multiplier(ranges: list[tuple[int, int]], bits: int) -> str:
     return "float32" if bits <= _FLOAT32_BITS else "float64"
 
 
-def _range(element: Element) -> tuple[int, int]:
-    values = element_table(element, True).values
+def _range(fmt: BlockFormat) -> tuple[int, int]:
+    values = code_table(fmt, True).values
     return int(values.min()), int(values.max())
 
 
@@ -261,9 +258,9 @@ def _integer_plan(a: Coded, w: Coded, accumulator: IntAccumulator, datapath: Dat
     if width > _ORIGIN_BITS:
         return None
     found = found._replace(register=Fixed(-math.inf, math.inf, found.register.unit, 64 - bits))
-    if datapath.windowed or any(_fills_with_more_than_zero(fmt.element) for fmt in datapath.operands):
+    if datapath.windowed or any(_fills_with_more_than_zero(fmt) for fmt in datapath.operands):
         return found
-    ranges = [_range(fmt.element) for fmt in datapath.operands]
+    ranges = [_range(fmt) for fmt in datapath.operands]
     short = min(width, _INT32_BITS)
     lanes = max(1, min(whole, (1 << _INT32_BITS) - 1 >> datapath.product_bits))
     if datapath.product_bits < _INT32_BITS and (dtype := _multiplier(ranges, short)).startswith("int"):
@@ -276,9 +273,9 @@ def _exactly(found: Plan, dtype: str, lanes: int) -> Plan:
     return found._replace(dtype=dtype, adder=Exact, lanes=lanes, windows=())
 
 
-def _fills_with_more_than_zero(element: Element) -> bool:
+def _fills_with_more_than_zero(fmt: BlockFormat) -> bool:
     """Whether the code that fills a last group is worth something: groups must be the unit's then."""
-    return element.decode(element.padding_code).significand != 0
+    return fmt.element.decode(fmt.element.padding_code).significand != 0
 
 
 def _aligned_plan(a: Coded, w: Coded, accumulator: AlignedAccumulator, datapath: Datapath) -> Plan | None:
@@ -293,6 +290,6 @@ def _aligned_plan(a: Coded, w: Coded, accumulator: AlignedAccumulator, datapath:
     ranges = []
     for side in (a, w):
         factor = int(np.abs(side.scales.significands).max(initial=1))
-        widest = factor * max(map(abs, _range(side.format.element)))
+        widest = factor * max(map(abs, _range(side.format)))
         ranges.append((-widest, widest))
     return _exactly(found, _multiplier(ranges, datapath.scaled_sum_bits - 1), found.lanes)

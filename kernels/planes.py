@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from densimeter.formats.block import BlockFormat
 from densimeter.formats.datapath import Datapath
-from densimeter.formats.element import Element, LogElement
-from densimeter.kernels.operands import element_table
+from densimeter.formats.element import LogElement
+from densimeter.kernels.operands import code_table
 
 _SUM_BITS, _PLANE_BITS, _FLOAT64_BITS = 31, 15, 53
 _STEPS = 32
@@ -26,12 +27,12 @@ class Window(NamedTuple):
     low: int
 
 
-def integers(element: Element, datapath: Datapath) -> NDArray[np.int64]:
+def integers(fmt: BlockFormat, datapath: Datapath) -> NDArray[np.int64]:
     """The value of every code in units of its lowest bit; of powers of two in a window, those that matter there."""
     if not datapath.windowed:
-        return element_table(element, True).values
-    numbers = element_table(element, False)
-    shifts = numbers.exponents - (element.top_exponent - datapath.window_bits)
+        return code_table(fmt, True).values
+    numbers = code_table(fmt, False)
+    shifts = numbers.exponents - (fmt.element.top_exponent - datapath.window_bits)
     return np.where(shifts < 0, 0, numbers.values << np.maximum(shifts, 0))
 
 

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from densimeter.formats.block import BlockFormat
 from densimeter.formats.checks import check_integer
+from densimeter.formats.datapath import part_width
 from densimeter.formats.element import FloatElement
 from densimeter.formats.errors import FormatError
 from densimeter.formats.scale import PowerOfTwoScale
@@ -96,6 +97,8 @@ def tensor_core_matmul(
 def _check(fmt: BlockFormat, core: TensorCore) -> None:
     if not isinstance(fmt.element, FloatElement) or not fmt.element.hidden_bit or fmt.element.bits > LARGEST_TABLE_BITS:
         raise FormatError(f"{fmt.name} has elements {fmt.element.notation}, expected floats of at most 16 bits")
+    if part_width(fmt):
+        raise FormatError(f"{fmt.name} shifts parts of a block by microexponents; dequantise it first")
     if fmt.has_unit_scale and not isinstance(fmt.scale, PowerOfTwoScale):
         raise FormatError(f"{fmt.name} has block scales that are no powers of two; dequantise it first")
     if fmt.has_unit_scale and (fmt.block_columns or 0) % core.group:

@@ -15,6 +15,7 @@ from densimeter.formats import (
     IntAccumulator,
     PowerOfTwoScale,
 )
+from densimeter.formats.datapath import largest_shift, part_width
 from densimeter.formats.number import Kind
 from densimeter.rtl.module import module
 from densimeter.rtl.ports import ports
@@ -30,13 +31,12 @@ def golden(datapath: Datapath, name: str) -> str:
     lanes = datapath.lanes
     sides = (("activation", datapath.activation), ("weight", datapath.weight))
     products = " + ".join(
-        f"activation_value({_code('activation', datapath.activation, lane)})"
-        f" * weight_value({_code('weight', datapath.weight, lane)})"
+        f"{_value('activation', datapath.activation, lane)} * {_value('weight', datapath.weight, lane)}"
         for lane in range(lanes)
     )
     finite = [f"{side}_finite({_code(side, fmt, lane)})" for side, fmt in sides for lane in range(lanes)]
     finite += [f"({side}_scale != {_nan_scale(fmt)})" for side, fmt in sides if fmt.has_unit_scale and fmt.nan_block]
-    codes = [f"{side}_scale" for side, fmt in sides if fmt.has_unit_scale]
+    codes = [f"{side}_scale{_shared_exponent(fmt)}" for side, fmt in sides if fmt.has_unit_scale]
     text = [
         *(_tables(side, fmt, _word(datapath)) for side, fmt in sides),
         f"wire signed {_word(datapath)} sum = {products};",
@@ -66,6 +66,23 @@ def _check(datapath: Datapath) -> None:
 def _code(side: str, fmt: BlockFormat, lane: int) -> str:
     bits = fmt.element.bits
     return f"{side}[{lane * bits + bits - 1}:{lane * bits}]"
+
+
+def _value(side: str, fmt: BlockFormat, lane: int) -> str:
+    """A lane's value in units of the lowest bit that any microexponent leaves."""
+    value = f"{side}_value({_code(side, fmt, lane)})"
+    if not part_width(fmt):
+        return value
+    assert isinstance(fmt.scale, PowerOfTwoScale)
+    bits = fmt.scale.microexponent_bits
+    low = fmt.scale.bits + lane // part_width(fmt) * bits
+    return f"({value} <<< ({largest_shift(fmt)} - {side}_scale[{low + bits - 1}:{low}]))"
+
+
+def _shared_exponent(fmt: BlockFormat) -> str:
+    """The part of a scale code in which the exponent stands."""
+    assert isinstance(fmt.scale, PowerOfTwoScale)
+    return f"[{fmt.scale.bits - 1}:0]" if part_width(fmt) else ""
 
 
 def _nan_scale(fmt: BlockFormat) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from densimeter.formats import Datapath
+from densimeter.formats import BlockFormat, Datapath, PowerOfTwoScale
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,15 @@ def operand_ports(datapath: Datapath) -> list[Port]:
         for side, f in sides
     ]
     scales = [
-        Port(f"{side}_scale", "input", f.scale.code_bits, f"{f.name} scale code of the group")
+        Port(f"{side}_scale", "input", datapath.scale_code_bits(f), _scale_meaning(datapath, f))
         for side, f in sides
         if f.has_unit_scale and f.scale is not None
     ]
     return codes + scales
+
+
+def _scale_meaning(datapath: Datapath, fmt: BlockFormat) -> str:
+    told = f"{fmt.name} scale code of the group"
+    if isinstance(fmt.scale, PowerOfTwoScale) and fmt.scale.microexponents:
+        told += f", and from bit {fmt.scale.bits} on the {fmt.scale.microexponent_bits}-bit microexponents of its lanes"
+    return told

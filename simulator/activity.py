@@ -14,6 +14,7 @@ from densimeter.hwmodels.energy import OUTPUTS, PRODUCTS, TOKENS, StimulusRecipe
 from densimeter.kernels import quantize
 from densimeter.rtl.comparison import Delay, Vectors, vectors
 from densimeter.rtl.simulate import Stimulus
+from densimeter.simulator.group_scales import group_scales
 from densimeter.simulator.rtl_regression import expected_registers
 from densimeter.simulator.workloads import minilm
 from densimeter.simulator.workloads.tensors import Float32Array, Workload
@@ -36,7 +37,7 @@ def dot_products(datapath: Datapath, outputs: int = OUTPUTS, seed: int = 0) -> S
     for _ in range(outputs):
         activations, weights = pairs[rng.integers(len(pairs))]
         sides = zip(datapath.operands, (activations, weights), strict=True)
-        parts.append([_groups(values, fmt, int(rng.integers(len(values))), datapath.lanes) for fmt, values in sides])
+        parts.append([_groups(values, fmt, int(rng.integers(len(values))), datapath) for fmt, values in sides])
     (a_codes, a_scales), (w_codes, w_scales) = (
         [np.concatenate(arrays) for arrays in zip(*side, strict=True)] for side in zip(*parts, strict=True)
     )
@@ -79,14 +80,14 @@ def operand_pairs() -> list[tuple[Float32Array, Float32Array]]:
 
 
 def _groups(
-    values: Float32Array, fmt: BlockFormat, row: int, lanes: int
+    values: Float32Array, fmt: BlockFormat, row: int, datapath: Datapath
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
     """Codes [groups, lanes] and scale codes [groups] of one row of a tensor, which is quantised as a whole."""
     tensor = quantize(values, fmt)
     codes = tensor.code_rows().reshape(tensor.shape)[row]
-    padded = np.pad(codes, (0, -len(codes) % lanes), constant_values=fmt.element.padding_code)
-    groups = padded.reshape(-1, lanes)
+    padded = np.pad(codes, (0, -len(codes) % datapath.lanes), constant_values=fmt.element.padding_code)
+    groups = padded.reshape(-1, datapath.lanes)
     if not fmt.has_unit_scale:
         return groups, np.zeros(len(groups), np.uint8)
     scales = tensor.scale_rows().repeat(fmt.block_rows, axis=0)[row]
-    return groups, scales[np.arange(len(groups)) * lanes // fmt.block_length(len(codes))]
+    return groups, group_scales(scales[None], len(codes), fmt, datapath)[0]

@@ -26,6 +26,7 @@ from densimeter.kernels import QuantizedTensor, Registers, accumulate_stream
 from densimeter.rtl.array import SystolicArray, array_ports, emit_array
 from densimeter.rtl.engines.replay import replay
 from densimeter.rtl.ports import Port
+from densimeter.simulator.group_scales import group_scales
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ class _Product:
         # Weight-stationary: rows hold groups of k. Output-stationary: rows hold m. Columns hold n in both.
         held = self.folding.row_folds * array.rows
         groups = held if array.weight_stationary else self.folding.steps
-        self.activation = _Groups(activation, self.m if array.weight_stationary else held, groups, datapath.lanes)
-        self.weight = _Groups(weight, self.folding.col_folds * array.cols, groups, datapath.lanes)
+        self.activation = _Groups(activation, self.m if array.weight_stationary else held, groups, datapath)
+        self.weight = _Groups(weight, self.folding.col_folds * array.cols, groups, datapath)
         self.registers = self._registers()
 
     @property
@@ -266,30 +267,31 @@ class _Product:
 class _Groups:
     """One operand in groups: codes [rows, groups, lanes] and scale codes [rows, groups], padded with zeros."""
 
-    def __init__(self, tensor: QuantizedTensor, rows: int, groups: int, lanes: int) -> None:
-        fmt = tensor.format
+    def __init__(self, tensor: QuantizedTensor, rows: int, groups: int, datapath: Datapath) -> None:
+        fmt, lanes = tensor.format, datapath.lanes
         codes = tensor.code_rows().astype(np.uint32)
         padding = ((0, rows - len(codes)), (0, groups * lanes - codes.shape[1]))
         padded = np.pad(codes, padding, constant_values=fmt.element.padding_code)
         self.format = fmt
+        self.scale_bits = datapath.scale_code_bits(fmt)
         self.codes = padded.reshape(rows, groups, lanes)
-        self.scales = np.zeros((rows, groups), np.uint32)
+        self.scales = np.zeros((rows, groups), np.uint64)
         if fmt.has_unit_scale:
-            self._fill_scales(tensor, codes.shape, lanes)
+            self._fill_scales(tensor, codes.shape, datapath)
 
-    def _fill_scales(self, tensor: QuantizedTensor, shape: tuple[int, ...], lanes: int) -> None:
+    def _fill_scales(self, tensor: QuantizedTensor, shape: tuple[int, ...], datapath: Datapath) -> None:
         given = tensor.scale_rows()
         of_row = np.arange(shape[0]) * len(given) // shape[0] if len(given) != shape[0] else np.arange(shape[0])
-        of_group = np.arange(-(-shape[1] // lanes)) * lanes // tensor.format.block_length(shape[1])
-        self.scales[: shape[0], : len(of_group)] = given[of_row][:, of_group]
+        found = group_scales(given[of_row], shape[1], self.format, datapath)
+        self.scales[: shape[0], : found.shape[1]] = found
 
     def put(self, words: dict[str, list[int]], at: int, port: str, places: Sequence[tuple[int, int]]) -> None:
         """Put the groups at these (row, group) places on the port, the first in the low bits, and their scales."""
         bits = self.format.element.bits
         words[port][at] = _join((int(code) for place in places for code in self.codes[place]), bits)
-        if f"{port}_scale" in words and self.format.scale is not None:
+        if f"{port}_scale" in words:
             scales = (int(self.scales[place]) for place in places)
-            words[f"{port}_scale"][at] = _join(scales, self.format.scale.code_bits)
+            words[f"{port}_scale"][at] = _join(scales, self.scale_bits)
 
 
 class _Stalled:

@@ -6,9 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, Fp32Accumulator, IntAccumulator
+from densimeter.formats.datapath import largest_shift, part_width
 from densimeter.kernels import Registers
 from densimeter.rtl.simulate import Stimulus
-from densimeter.simulator.extremes import extremes, scale_extremes, scale_values, values
+from densimeter.simulator.extremes import (
+    extremes,
+    lane_values,
+    microexponents,
+    scale_extremes,
+    scale_sign,
+    scale_values,
+    values,
+    without_microexponents,
+)
 from densimeter.simulator.reach import groups_to_overflow, largest_group, smallest_group
 
 Mask = NDArray[np.bool_]
@@ -41,7 +51,9 @@ class _View:
         self.after = registers.accumulator
         a, w = datapath.operands
         with np.errstate(all="ignore"):
-            self.products = values(a, stimulus.activation) * values(w, stimulus.weight)
+            self.products = lane_values(datapath, a, stimulus.activation, stimulus.activation_scale) * lane_values(
+                datapath, w, stimulus.weight, stimulus.weight_scale
+            )
             self.group = self.products.sum(axis=1)
             for fmt, codes in zip(datapath.operands, self.scale_codes, strict=True):
                 if codes is not None:
@@ -93,10 +105,17 @@ def _scales(view: _View) -> Corners:
     for side, fmt, codes in zip(("activation", "weight"), view.datapath.operands, view.scale_codes, strict=True):
         if codes is None or fmt.scale is None:
             continue
-        low, high = (codes == end for end in scale_extremes(fmt))
+        shared = without_microexponents(fmt, codes)
+        low, high = (shared == end for end in scale_extremes(fmt))
         ends.append((low, high))
         yield f"{side} scale smallest", view.taken & low
         yield f"{side} scale largest", view.taken & high
+        if sign := scale_sign(fmt):
+            yield f"{side} scale negative", view.taken & (codes > sign)
+        if part_width(fmt):
+            shifts = microexponents(view.datapath, fmt, codes)
+            yield f"{side} microexponents all zero", view.taken & (shifts == 0).all(axis=1)
+            yield f"{side} microexponents all largest", view.taken & (shifts == largest_shift(fmt)).all(axis=1)
         if fmt.nan_block:
             yield f"{side} scale NaN", view.taken & (codes == fmt.scale.nan_code)
     if len(ends) == 2:
@@ -224,5 +243,5 @@ def _exponent_span(datapath: Datapath) -> int:
 def _scale_exponents(fmt: BlockFormat, codes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
     """A power of two's code; of a float, its exponent field, where subnormals count as 1."""
     stored = getattr(fmt.scale, "element", None)
-    wide = codes.astype(np.int64)
-    return wide if stored is None else np.maximum(wide >> stored.mantissa_bits, 1)
+    wide = without_microexponents(fmt, codes).astype(np.int64)
+    return wide if stored is None else np.maximum((wide & ~scale_sign(fmt)) >> stored.mantissa_bits, 1)

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densimeter.formats import BlockFormat, Datapath, FloatElement
+from densimeter.formats.datapath import part_width
 from densimeter.rtl.simulate import Stimulus
-from densimeter.simulator.extremes import extremes, scale_extremes
+from densimeter.simulator.extremes import extremes, scale_extremes, scale_sign
 from densimeter.simulator.reach import groups_to_overflow
 
+_MIDDLE = 0.5
 _LEVELS = (0.01, 0.25, 0.5, 0.75, 1.0)
 """Scale levels that are paired; the lowest lies above the scale of zero that floats have."""
 
@@ -25,6 +27,7 @@ class _Group:
     clear: bool = False
     enable: bool = True
     nan_scales: tuple[bool, bool] = (False, False)
+    negative_scales: tuple[bool, bool] = (False, False)
 
 
 def directed(datapath: Datapath) -> Stimulus:
@@ -37,8 +40,8 @@ def directed(datapath: Datapath) -> Stimulus:
     return Stimulus(
         np.array([_spread(g.activation, lanes) for g in groups], np.uint32),
         np.array([_spread(g.weight, lanes) for g in groups], np.uint32),
-        activation_scale=_scale_codes(a, groups, 0),
-        weight_scale=_scale_codes(w, groups, 1),
+        activation_scale=_scale_codes(datapath, a, groups, 0),
+        weight_scale=_scale_codes(datapath, w, groups, 1),
         clear=np.array([g.clear for g in groups]),
         enable=np.array([g.enable for g in groups]),
     )
@@ -49,13 +52,21 @@ def _spread(codes: tuple[int, ...], lanes: int) -> list[int]:
     return [*codes[:lanes], *[codes[-1]] * (lanes - len(codes))]
 
 
-def _scale_codes(fmt: BlockFormat, groups: list[_Group], side: int) -> NDArray[np.uint32] | None:
+def _scale_codes(
+    datapath: Datapath, fmt: BlockFormat, groups: list[_Group], side: int
+) -> NDArray[np.unsignedinteger] | None:
+    """Microexponents are the largest under scales below the middle, and zero from there on."""
     if not fmt.has_unit_scale or fmt.scale is None:
         return None
     low, high = scale_extremes(fmt)
     finite = [low + round(g.levels[side] * (high - low)) for g in groups]
     nan = fmt.scale.nan_code if fmt.nan_block else high
-    return np.array([nan if g.nan_scales[side] else c for g, c in zip(groups, finite, strict=True)], np.uint32)
+    codes = (nan if g.nan_scales[side] else code for g, code in zip(groups, finite, strict=True))
+    signs = (g.negative_scales[side] * scale_sign(fmt) for g in groups)
+    bits = datapath.scale_code_bits(fmt)
+    below = ((g.levels[side] < _MIDDLE) * (((1 << bits) - 1) & ~high) * bool(part_width(fmt)) for g in groups)
+    together = zip(codes, signs, below, strict=True)
+    return np.array([code | sign | shifts for code, sign, shifts in together], np.uint64)
 
 
 def _overflows(datapath: Datapath) -> list[_Group]:
@@ -135,14 +146,16 @@ def _specials(datapath: Datapath) -> list[_Group]:
 
 
 def _scales(datapath: Datapath) -> list[_Group]:
-    """Every pair of scales at an end, in the middle or NaN, on a cleared register and on what that left."""
+    """Every pair of scales at an end, in the middle or NaN, of both signs where they have one, on a cleared register
+    and on what that left."""
     if not datapath.scaled:
         return []
     a, w = (extremes(f) for f in datapath.operands)
     ends = [(0.0, False), (0.5, False), (1.0, False), (0.5, True)]
+    signs = [(False, True) if f.has_unit_scale and scale_sign(f) else (False,) for f in datapath.operands]
     found = []
-    for (left, left_nan), (right, right_nan) in itertools.product(ends, ends):
-        group = {"levels": (left, right), "nan_scales": (left_nan, right_nan)}
+    for (left, left_nan), (right, right_nan), negative in itertools.product(ends, ends, itertools.product(*signs)):
+        group = {"levels": (left, right), "nan_scales": (left_nan, right_nan), "negative_scales": negative}
         found.append(_Group((a.smallest[0],), (w.smallest[0],), clear=True, **group))  # type: ignore[arg-type]
         found.append(_Group((a.largest[-1],), (w.largest[0],), **group))  # type: ignore[arg-type]
         found.append(_Group((a.smallest[0],), (w.smallest[0],)))

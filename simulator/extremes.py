@@ -6,7 +6,16 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from densimeter.formats import BlockFormat, FloatElement, FloatScale, IntElement, LogElement, PowerOfTwoScale
+from densimeter.formats import (
+    BlockFormat,
+    Datapath,
+    FloatElement,
+    FloatScale,
+    IntElement,
+    LogElement,
+    PowerOfTwoScale,
+)
+from densimeter.formats.datapath import part_width
 from densimeter.formats.number import Kind
 
 _TABLE_BITS = 16
@@ -47,12 +56,47 @@ def extremes(fmt: BlockFormat) -> Extremes:
 
 
 def scale_extremes(fmt: BlockFormat) -> tuple[int, int]:
-    """The smallest and the largest finite scale code of an operand whose scale the unit applies."""
+    """The smallest and the largest finite scale code of an operand whose scale the unit applies, microexponents
+    aside."""
     scale = fmt.scale
     if isinstance(scale, PowerOfTwoScale):
         return 0, scale.largest_code
     assert isinstance(scale, FloatScale)
     return 0, scale.element.largest_magnitude_code
+
+
+def scale_sign(fmt: BlockFormat) -> int:
+    """The bit that makes a scale code negative; 0 where no scale is."""
+    signed = isinstance(fmt.scale, FloatScale) and fmt.scale.anchor == "signed"
+    return 1 << fmt.scale.code_bits - 1 if fmt.scale is not None and signed else 0
+
+
+def without_microexponents(fmt: BlockFormat, codes: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """What of scale codes a whole block shares."""
+    if not part_width(fmt):
+        return codes
+    assert isinstance(fmt.scale, PowerOfTwoScale)
+    return codes & codes.dtype.type((1 << fmt.scale.bits) - 1)
+
+
+def microexponents(datapath: Datapath, fmt: BlockFormat, codes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
+    """[cycles, parts]: the microexponents in an operand's scale codes; no parts where it has none."""
+    if not isinstance(fmt.scale, PowerOfTwoScale):
+        return np.zeros((len(codes), 0), np.int64)
+    places = fmt.scale.bits + np.arange(datapath.microexponents(fmt)) * fmt.scale.microexponent_bits
+    found: NDArray[np.int64] = codes.astype(np.int64)[:, None] >> places & fmt.scale.largest_shift
+    return found
+
+
+def lane_values(
+    datapath: Datapath, fmt: BlockFormat, codes: NDArray[np.unsignedinteger], scales: NDArray[np.unsignedinteger] | None
+) -> NDArray[np.float64]:
+    """Element codes as numbers, shifted down by the microexponents of their lanes."""
+    width = part_width(fmt)
+    if not width or scales is None:
+        return values(fmt, codes)
+    shifts = microexponents(datapath, fmt, scales).repeat(width, axis=1)[:, : datapath.lanes]
+    return np.ldexp(values(fmt, codes), -shifts)
 
 
 def values(fmt: BlockFormat, codes: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
@@ -74,19 +118,14 @@ def values(fmt: BlockFormat, codes: NDArray[np.unsignedinteger]) -> NDArray[np.f
 
 
 def scale_values(fmt: BlockFormat, codes: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
-    """Scale codes as numbers, a tensor's scale aside; NaN where the block is."""
+    """Scale codes as numbers, a tensor's scale and microexponents aside; NaN where the block is."""
     scale = fmt.scale
     if isinstance(scale, PowerOfTwoScale):
-        numbers = np.ldexp(1.0, codes.astype(np.int64) - scale.bias)
+        numbers = np.ldexp(1.0, without_microexponents(fmt, codes).astype(np.int64) - scale.bias)
     else:
         assert isinstance(scale, FloatScale)
-        stored = scale.element
-        numbers = np.array(
-            [
-                float(stored.decode(code).value) if stored.decode(code).kind is Kind.FINITE else np.nan
-                for code in range(1 << stored.bits)
-            ]
-        )[codes]
+        numbers = values(BlockFormat("scale", scale.element), codes)
+        numbers = np.where(np.isfinite(numbers), numbers, np.nan)
     return np.where(codes == scale.nan_code, np.nan, numbers) if fmt.nan_block else numbers
 
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 from math import ceil
 
 from densimeter.formats import AlignedAccumulator, BlockFormat, Datapath, FloatScale, Fp32Accumulator, PowerOfTwoScale
+from densimeter.formats.datapath import largest_shift
 from densimeter.formats.number import power_of_two
 from densimeter.simulator.extremes import extremes, scale_extremes
 
@@ -45,7 +46,8 @@ def smallest_group(datapath: Datapath) -> Fraction:
     """The smallest magnitude of a group's sum other than zero."""
     a, w = datapath.operands
     product = abs(a.element.decode(extremes(a).smallest[0]).value * w.element.decode(extremes(w).smallest[0]).value)
-    return product * _scale(a, largest=False) * _scale(w, largest=False)
+    shifted = power_of_two(-largest_shift(a) - largest_shift(w))
+    return product * shifted * _scale(a, largest=False) * _scale(w, largest=False)
 
 
 def _scale(fmt: BlockFormat, *, largest: bool) -> Fraction:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from densimeter.formats import BlockFormat, Datapath, FloatElement, FloatScale
+from densimeter.formats import BlockFormat, Datapath, FloatElement, PowerOfTwoScale
 from densimeter.rtl.simulate import Stimulus
 from densimeter.simulator.directed import directed
+from densimeter.simulator.extremes import scale_sign
 
 CODES_PER_CHUNK = 1 << 18
 """Random groups are drawn in chunks of about this many codes a side, so that streams of any length fit in memory."""
@@ -68,8 +69,8 @@ def _surrounded(datapath: Datapath, codes: "Codes", rng: np.random.Generator) ->
     a, w = datapath.operands
     return Stimulus(
         *codes,
-        activation_scale=_scale_codes(a, count, rng) if a.has_unit_scale else None,
-        weight_scale=_scale_codes(w, count, rng) if w.has_unit_scale else None,
+        activation_scale=_scale_codes(datapath, a, count, rng) if a.has_unit_scale else None,
+        weight_scale=_scale_codes(datapath, w, count, rng) if w.has_unit_scale else None,
         clear=clear,
         enable=enable,
     )
@@ -131,10 +132,29 @@ def _random_codes(fmt: BlockFormat, shape: tuple[int, int], rng: np.random.Gener
     return np.where(rng.random(shape) < 0.5, codes & ~np.uint32(field_mask) | near_one << element.mantissa_bits, codes)
 
 
-def _scale_codes(fmt: BlockFormat, count: int, rng: np.random.Generator) -> NDArray[np.uint32]:
-    """Scales that wander near the middle, where sums meet, with a tenth anywhere in the range, NaN codes included."""
+def _scale_codes(
+    datapath: Datapath, fmt: BlockFormat, count: int, rng: np.random.Generator
+) -> NDArray[np.unsignedinteger]:
+    """Scales that wander near the middle, where sums meet, with a tenth anywhere in the range, NaN codes included;
+    microexponents of any kind, in a tenth of the groups all the same."""
     assert fmt.scale is not None
-    magnitude_bits = fmt.scale.code_bits - isinstance(fmt.scale, FloatScale)
+    magnitude_bits = fmt.scale.bits if isinstance(fmt.scale, PowerOfTwoScale) else fmt.scale.code_bits - 1
     top = 1 << magnitude_bits
     near = np.clip(rng.normal(top / 2, top / 16, count), 0, top - 1).astype(np.uint32)
-    return np.where(rng.random(count) < 0.1, rng.integers(0, top, count, dtype=np.uint32), near)
+    codes = np.where(rng.random(count) < 0.1, rng.integers(0, top, count, dtype=np.uint32), near)
+    if parts := datapath.microexponents(fmt):
+        return codes | _microexponents(fmt, (count, parts), rng)
+    sign = np.uint32(scale_sign(fmt))
+    return codes ^ sign * rng.integers(0, 2, count, dtype=np.uint32) if sign else codes
+
+
+def _microexponents(fmt: BlockFormat, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint64]:
+    """Microexponents of [groups, parts], where they stand in the scale codes."""
+    scale = fmt.scale
+    assert isinstance(scale, PowerOfTwoScale)
+    same = rng.integers(0, scale.largest_shift + 1, (shape[0], 1), dtype=np.uint64)
+    each = rng.integers(0, scale.largest_shift + 1, shape, dtype=np.uint64)
+    places = (scale.bits + np.arange(shape[1]) * scale.microexponent_bits).astype(np.uint64)
+    drawn = np.where(rng.random((shape[0], 1)) < 0.1, same, each)
+    joined: NDArray[np.uint64] = np.bitwise_or.reduce(drawn << places, axis=1)
+    return joined

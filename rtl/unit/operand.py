@@ -9,12 +9,12 @@ from densimeter.formats import (
     CodebookElement,
     FloatElement,
     FloatScale,
-    FormatError,
     IntElement,
     LogElement,
     PowerOfTwoScale,
 )
-from densimeter.rtl.syntax import instance, vector
+from densimeter.formats.datapath import part_width
+from densimeter.rtl.syntax import instance, vector, widened
 
 _SPECIALS = {"none": 0, "ieee": 1, "nan": 2, "fnuz": 0}  # of fnuz, whose NaN has a sign, the decoder sees zero
 
@@ -26,12 +26,22 @@ class Operand:
 
     side: Literal["activation", "weight", "element"]
     format: BlockFormat
+    shifted: bool = False
+    """Whether lanes are shifted by the microexponents in the scale code, where the format has some: those of a unit."""
 
     @property
     def twos_complement(self) -> bool:
         """Whether the code is an integer of either sign in one piece (an offset one once its top bit is turned)."""
         element = self.format.element
+        if self.microexponents:
+            return False
         return isinstance(element, IntElement) and element.encoding in ("twos_complement", "offset")
+
+    @property
+    def microexponents(self) -> PowerOfTwoScale | None:
+        """The scale whose microexponents shift the lanes; None where nothing does."""
+        scale = self.format.scale
+        return scale if self.shifted and isinstance(scale, PowerOfTwoScale) and scale.microexponents else None
 
     @property
     def significand_bits(self) -> int:
@@ -42,6 +52,20 @@ class Operand:
         """Width of the decoded exponent; integers have a constant one, of one bit."""
         element = self.format.element
         return element.exponent_bits if isinstance(element, FloatElement | LogElement) else 1
+
+    @property
+    def lane_exponent_bits(self) -> int:
+        """Width of `lane_exponent`."""
+        if not self.microexponents:
+            return self.exponent_bits
+        element = self.format.element
+        largest = (1 << element.exponent_bits) - 1 if isinstance(element, FloatElement | LogElement) else 0
+        return (largest + self.microexponents.largest_shift).bit_length()
+
+    @property
+    def lane_exponent(self) -> str:
+        """The wire with the exponent of a lane, its microexponent included."""
+        return f"{self.side}_lane_exponent" if self.microexponents else f"{self.side}_exponent"
 
     @property
     def smallest_exponent(self) -> int:
@@ -60,8 +84,9 @@ class Operand:
 
     @property
     def exponent_offset(self) -> int:
-        """Add this to the decoded exponent to get the exponent of the significand's lowest bit."""
-        return self.format.element.lsb_exponent - self.smallest_exponent
+        """Add this to the lane's exponent to get the exponent of the significand's lowest bit."""
+        places = self.microexponents.largest_shift if self.microexponents else 0
+        return self.format.element.lsb_exponent - self.smallest_exponent - places
 
     @property
     def scale_exponent_bits(self) -> int:
@@ -88,6 +113,20 @@ class Operand:
     def decode(self) -> str:
         """Declarations of `<side>_negative`, `_significand` and `_exponent` of lane `lane`, of `_nan` and `_infinite`
         where the element has such codes."""
+        return "\n".join(filter(None, [self._decode_element(), self._shift()]))
+
+    def _shift(self) -> str:
+        """`<side>_lane_exponent`, higher by as much as the lane's microexponent leaves of the largest shift."""
+        scale = self.microexponents
+        if not scale:
+            return ""
+        bits, place = scale.microexponent_bits, f"lane / {part_width(self.format)}"
+        low = f"{scale.bits} + {place if bits == 1 else f'{place} * {bits}'}"
+        left = widened(f"~{self.side}_scale[{low} +: {bits}]", bits, self.lane_exponent_bits)
+        exponent = widened(f"{self.side}_exponent", self.exponent_bits, self.lane_exponent_bits)
+        return f"wire {vector(self.lane_exponent_bits)} {self.lane_exponent} = {exponent} + {left};"
+
+    def _decode_element(self) -> str:
         side, element = self.side, self.format.element
         declared = (
             f"wire {vector(element.bits)} {side}_code = {self.slice()};\n"
@@ -168,18 +207,15 @@ class Operand:
         return declared
 
     def decode_scale(self) -> str:
-        """Declarations of `<side>_scale_exponent`, and of `_scale_significand` for a float scale; "" if unscaled.
-
-        Raises FormatError for scales that can be negative.
-        """
+        """Declarations of `<side>_scale_exponent`, and of `_scale_significand` for a float scale, of `_scale_negative`
+        for one with a sign; "" if unscaled."""
         side, scale = self.side, self.format.scale
         if not self.format.has_unit_scale or scale is None:
             return ""
         if isinstance(scale, PowerOfTwoScale):
-            return f"wire {vector(scale.bits)} {side}_scale_exponent = {side}_scale;"
+            shared = f"[{scale.bits - 1}:0]" if self.microexponents else ""
+            return f"wire {vector(scale.bits)} {side}_scale_exponent = {side}_scale{shared};"
         assert isinstance(scale, FloatScale)
-        if scale.anchor == "signed":
-            raise FormatError(f"{self.format.name}: there is no Verilog decoder for scales with a sign")
         element = scale.element
         parameters = {"EXPONENT_BITS": element.exponent_bits, "MANTISSA_BITS": element.mantissa_bits}
         connections = {
@@ -189,14 +225,23 @@ class Operand:
             "nan": f"unused_{side}_scale_nan",
             "infinite": f"unused_{side}_scale_infinite",
         }
-        # Where one code alone is NaN, comparing with it reads the sign.
-        sign = f"wire unused_{side}_scale_sign = {side}_scale[{element.bits - 1}];\n" if element.has_infinity else ""
+        sign = ""
+        if self.has_signed_scale:
+            sign = f"wire {side}_scale_negative = {side}_scale[{element.bits - 1}];\n"
+        elif element.has_infinity:  # where one code alone is NaN, comparing with it reads the sign
+            sign = f"wire unused_{side}_scale_sign = {side}_scale[{element.bits - 1}];\n"
         return (
             f"wire unused_{side}_scale_nan, unused_{side}_scale_infinite;\n{sign}"
             f"wire {vector(element.significand_bits)} {side}_scale_significand;\n"
             f"wire {vector(element.exponent_bits)} {side}_scale_exponent;\n"
             + instance("dm_decode_float", f"decode_{side}_scale", parameters, connections)
         )
+
+    @property
+    def has_signed_scale(self) -> bool:
+        """Whether the unit applies a scale that can be negative."""
+        scale = self.format.scale
+        return self.format.has_unit_scale and isinstance(scale, FloatScale) and scale.anchor == "signed"
 
     @property
     def scale_is_nan(self) -> str:
@@ -206,4 +251,6 @@ class Operand:
         scale = self.format.scale
         if isinstance(scale, FloatScale) and scale.element.has_infinity:
             return f"(&{self.side}_scale[{scale.element.bits - 2}:{scale.element.mantissa_bits}])"
+        if self.has_signed_scale:
+            return f"(&{self.side}_scale[{scale.code_bits - 2}:0])"
         return f"{self.side}_scale == {scale.code_bits}'d{scale.nan_code}"

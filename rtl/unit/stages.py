@@ -23,9 +23,8 @@ from densimeter.rtl.unit.rounding import COARSE, Rounding
 
 _SPECIALS: tuple[Literal["nan", "infinite", "zero"], ...] = ("nan", "infinite", "zero")
 
-TERM = "shifted sum"
-SPLITS = frozenset({PARTIAL_SUMS, COARSE, TERM})
-"""Cuts through an adder tree, a normaliser and a fixed-point accumulator, which stand in one piece if not cut."""
+SPLITS = frozenset({PARTIAL_SUMS, COARSE})
+"""Cuts through an adder tree and a normaliser, which stand in one piece if not cut."""
 
 
 def body(datapath: Datapath, *, chained: bool = False) -> str:
@@ -39,7 +38,7 @@ def steps(datapath: Datapath, splits: frozenset[str]) -> list[Step]:
 
 
 def _unit(datapath: Datapath, chained: bool, splits: frozenset[str] | None) -> "_Unit":
-    operands = Operand("activation", datapath.activation), Operand("weight", datapath.weight)
+    operands = Operand("activation", datapath.activation, True), Operand("weight", datapath.weight, True)
     return _Unit(datapath, *operands, chained, splits)
 
 
@@ -72,7 +71,7 @@ class _Unit:
     @property
     def _multiply_levels(self) -> float:
         a, w = (o.significand_bits for o in self.operands)
-        aligned = 2 * max(o.exponent_bits for o in self.operands) if not self.rounds_product else 0
+        aligned = 2 * max(o.lane_exponent_bits for o in self.operands) if not self.rounds_product else 0
         return levels.multiplier(a, w) + (aligned if not self.twos_complement else 0)
 
     @property
@@ -129,6 +128,11 @@ class _Unit:
         return [o for o in self.operands if o.format.has_unit_scale and isinstance(o.format.scale, FloatScale)]
 
     @property
+    def signed_scales(self) -> list[Operand]:
+        """The operands whose scale can be negative."""
+        return [operand for operand in self.operands if operand.has_signed_scale]
+
+    @property
     def code_bits(self) -> int:
         """Width of the exponent code; without scales it is a constant zero of one bit."""
         return max(self.datapath.exponent_bits, 1)
@@ -173,14 +177,14 @@ class _Unit:
         parameters = {
             "A_BITS": wide.significand_bits,
             "B_BITS": narrow.significand_bits,
-            "A_EXPONENT_BITS": wide.exponent_bits,
-            "B_EXPONENT_BITS": narrow.exponent_bits,
+            "A_EXPONENT_BITS": wide.lane_exponent_bits,
+            "B_EXPONENT_BITS": narrow.lane_exponent_bits,
             "DROP": self.datapath.product_lsb_exponent - sum(operand.exponent_offset for operand in self.operands),
             "PRODUCT_BITS": bits,
         }
         connections = significands | {
-            "a_exponent": f"{wide.side}_exponent",
-            "b_exponent": f"{narrow.side}_exponent",
+            "a_exponent": wide.lane_exponent,
+            "b_exponent": narrow.lane_exponent,
             "magnitude": product,
         }
         return sign + instance("dm_product", "multiplier", parameters, connections)
@@ -243,7 +247,8 @@ class _Unit:
         return self.splits is not None and place in self.splits
 
     def scale(self) -> str:
-        """`exponent_code` of the group, and the significand of its scales where they have one."""
+        """`exponent_code` of the group, and of scales with a significand `scale_significand` (and `scale_negative`) for
+        a binary32 register, which takes magnitudes, or else `scale_factor` where they have a sign."""
         if isinstance(self.datapath.accumulator, IntAccumulator):
             return ""
         decoded = [operand.decode_scale() for operand in self.operands]
@@ -255,7 +260,20 @@ class _Unit:
             bits = sum(self._scale_significand_bits(operand) for operand in self.float_scales)
             factors = " * ".join(f"{operand.side}_scale_significand" for operand in self.float_scales)
             decoded.append(f"wire {vector(bits)} scale_significand = {factors};")
+        if self.signed_scales:
+            decoded.append(self._scale_sign(bits))
         return "\n".join(line for line in decoded if line)
+
+    def _scale_sign(self, bits: int) -> str:
+        """The sign of scales whose significands together have so many bits; but for binary32, with them in one word."""
+        negative = " ^ ".join(f"{operand.side}_scale_negative" for operand in self.signed_scales)
+        declared = f"wire scale_negative = {negative};"
+        if isinstance(self.datapath.accumulator, Fp32Accumulator):
+            return declared
+        positive = "$signed({1'b0, scale_significand})"
+        return (
+            f"{declared}\nwire signed {vector(bits + 1)} scale_factor =\n    scale_negative ? -{positive} : {positive};"
+        )
 
     @staticmethod
     def _scale_significand_bits(operand: Operand) -> int:
@@ -267,13 +285,18 @@ class _Unit:
         sum_bits, bits = self.datapath.sum_bits, self.datapath.scaled_sum_bits - 1
         signed = self.twos_complement or (self._cut(PARTIAL_SUMS) and self.lane_sum.can_be_cut)
         sign = "sum_below_zero" if signed else "(sum_negative ^ sum_below_zero)"
+        if self.signed_scales:
+            sign = f"({sign} ^ scale_negative)"
+        zero = "" if self.datapath.float_mac else " & |sum_magnitude"
+        if self.float_scales and self.flush:  # a register that a flush has left at -0 would keep the sign
+            zero += " & |scale_significand"
         connections = {"code": "sum", "negative": "sum_below_zero", "significand": "sum_magnitude"}
         scaled = "scale_significand * " if self.float_scales else ""
         magnitude = (
             f"wire sum_below_zero;\nwire {vector(sum_bits)} sum_magnitude;\n"
             + instance("dm_decode_twos_complement", "magnitude_of_sum", {"BITS": sum_bits}, connections)
             + f"\nwire {vector(bits)} scaled_magnitude = {scaled}sum_magnitude[{sum_bits - 2}:0];\n"
-            + f"wire group_negative = {sign}{'' if self.datapath.float_mac else ' & |sum_magnitude'};"
+            + f"wire group_negative = {sign}{zero};"
         )
         depth = levels.adder(sum_bits) + (levels.multiplier(sum_bits, bits - sum_bits + 1) if self.float_scales else 0)
         rounding = Rounding(
@@ -315,21 +338,21 @@ class _Unit:
         if isinstance(accumulator, IntAccumulator):
             return [Step("Accumulate.", self._accumulate_int(accumulator), self._loop_levels)]
         scaled = self._scaled_sum()
-        title = None if scaled else "Accumulate."
         if not isinstance(accumulator, FixedAccumulator):
-            return [*scaled, Step(title, self._accumulate_aligned(), self._shift_levels + self._loop_levels)]
-        if self._cut(TERM):
-            shift = Step("Shift to the register's weight.", self._fixed_term(accumulator), self._shift_levels, cut=TERM)
-            return [*scaled, shift, Step("Accumulate.", self._accumulate_term(accumulator), self._loop_levels)]
-        return [*scaled, Step(title, self._accumulate_fixed(accumulator), self._shift_levels + self._loop_levels)]
+            return [*scaled, Step("Accumulate.", self._accumulate_aligned(), self._shift_levels + self._loop_levels)]
+        shift = Step(
+            "Shift to the register's weight.", self._fixed_term(accumulator), self._shift_levels, cut="shifted sum"
+        )
+        return [*scaled, shift, Step("Accumulate.", self._accumulate_fixed(accumulator), self._loop_levels)]
 
     def _scaled_sum(self) -> list[Step]:
         """The sum times the significands of float scales, where there are any."""
         if not self.float_scales:
             return []
         sum_bits, bits = self.datapath.sum_bits, self.datapath.scaled_sum_bits
-        text = f"wire signed {vector(bits)} scaled_sum = sum * $signed({{1'b0, scale_significand}});"
-        return [Step("Accumulate.", text, levels.multiplier(sum_bits, bits - sum_bits + 1), cut="scaled sum")]
+        factor = "scale_factor" if self.signed_scales else "$signed({1'b0, scale_significand})"
+        text = f"wire signed {vector(bits)} scaled_sum = sum * {factor};"
+        return [Step("Scale the sum.", text, levels.multiplier(sum_bits, bits - sum_bits + 1), cut="scaled sum")]
 
     def _accumulate_int(self, accumulator: IntAccumulator) -> str:
         parameters = {
@@ -340,32 +363,26 @@ class _Unit:
         connections = {"valid": self._valid, "sum": "sum"}
         return instance("dm_accumulate_int", "accumulate", parameters, self._register | connections)
 
-    def _fixed_parameters(self, accumulator: FixedAccumulator) -> dict[str, int]:
-        return {
+    def _fixed_term(self, accumulator: FixedAccumulator) -> str:
+        parameters = {
             "SUM_BITS": self.datapath.scaled_sum_bits,
             "CODE_BITS": self.code_bits,
             "SHIFT_OFFSET": self.datapath.exponent_offset - accumulator.lsb_exponent,
             "ACCUMULATOR_BITS": accumulator.bits,
         }
-
-    def _accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
-        parameters = self._fixed_parameters(accumulator)
-        return instance("dm_accumulate_fixed", "accumulate", parameters, self._scaled_connections())
-
-    def _fixed_term(self, accumulator: FixedAccumulator) -> str:
         connections = {"sum": self._final_sum, "exponent_code": "exponent_code"}
         connections |= {"term": "term", "out_of_reach": "out_of_reach"}
         return (
             f"wire signed {vector(accumulator.bits + 1)} term;\nwire out_of_reach;\n"
             f"wire term_below_zero = {self._final_sum}[{self.datapath.scaled_sum_bits - 1}];\n"
-            + instance("dm_fixed_term", "shift_sum", self._fixed_parameters(accumulator), connections)
+            + instance("dm_fixed_term", "shift_sum", parameters, connections)
         )
 
-    def _accumulate_term(self, accumulator: FixedAccumulator) -> str:
+    def _accumulate_fixed(self, accumulator: FixedAccumulator) -> str:
         connections = {"valid": self._valid, "term": "term", "out_of_reach": "out_of_reach"}
         connections |= {"below_zero": "term_below_zero"}
         parameters = {"ACCUMULATOR_BITS": accumulator.bits}
-        return instance("dm_accumulate_term", "accumulate", parameters, self._register | connections)
+        return instance("dm_accumulate_fixed", "accumulate", parameters, self._register | connections)
 
     def _accumulate_aligned(self) -> str:
         parameters = {
@@ -374,11 +391,8 @@ class _Unit:
             "SIGNIFICAND_BITS": self.datapath.register_bits - self.datapath.accumulator_exponent_bits,
             "EXPONENT_BITS": self.datapath.accumulator_exponent_bits,
         }
-        return instance("dm_accumulate_aligned", "accumulate", parameters, self._scaled_connections())
-
-    def _scaled_connections(self) -> dict[str, str]:
         connections = {"valid": self._valid, "sum": self._final_sum, "exponent_code": "exponent_code"}
-        return self._register | connections
+        return instance("dm_accumulate_aligned", "accumulate", parameters, self._register | connections)
 
     @property
     def _final_sum(self) -> str:

@@ -23,16 +23,18 @@ module dm_product #(
     wire [WIDE_BITS-1:0] wide;
     generate
         if (TINY) begin : look_up
-            reg [A_BITS+B_BITS-1:0] significand;
+            reg [WIDE_BITS-1:0] significand, aligned;
             integer i;
             always @* begin
                 significand = 0;
                 for (i = 0; i < (1 << (A_BITS + B_BITS)); i = i + 1)
                     if ({a, b} == i[A_BITS+B_BITS-1:0])
                         significand = i[B_BITS +: A_BITS] * i[B_BITS-1:0];
+                // In one expression, Verilator 5.48 adds the exponents without the carry.
+                aligned = significand << a_exponent;
+                aligned = aligned << b_exponent;
             end
-            wire [A_BITS+B_BITS-1:0] unused_wide;
-            assign {unused_wide, wide} = ({{WIDE_BITS{1'b0}}, significand} << a_exponent) << b_exponent;
+            assign wide = aligned;
         end else begin : multiply
             wire [A_BITS+B_BITS-1:0] significand;
             dm_multiply #(.A_BITS(A_BITS), .B_BITS(B_BITS), .PRODUCT_BITS(A_BITS + B_BITS)) multiplier (

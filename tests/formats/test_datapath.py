@@ -27,6 +27,8 @@ from densimeter.formats import BlockFormat, Datapath, FormatError, default_lanes
         ("int8", "bfp8", 4, 128 * 127),
         ("bl8", "bl8", 16, 2**24),  # one bit times one bit, at the top of a window of 24 bits
         ("bl8", "bfp6", 16, 31 * 2**24),
+        ("mx9", "mx9", 16, 254 * 254),  # 127, one place higher under a microexponent of zero
+        ("mx9", "int8", 8, 254 * 128),
     ],
 )
 def test_products_and_sums_hold_their_largest_value(
@@ -46,6 +48,8 @@ def test_products_and_sums_hold_their_largest_value(
         ("dmf8", "dmf8", -10 - 10, False),
         ("bl8", "bl8", 0 + 0 - 24, True),  # the largest element of both is 2^0
         ("bl8", "bfp6", 0 - 5 - 24, True),
+        ("mx9", "int8", -7 - 1, False),  # a place lower than the element's
+        ("mx9", "mx4", -7 - 1 - 2 - 1, False),
     ],
 )
 def test_weight_of_a_products_lowest_bit(activation: str, weight: str, exponent: int, windowed: bool) -> None:
@@ -142,6 +146,7 @@ def test_default_lanes_take_one_block(activation: str, weight: str, lanes: int) 
     assert default_lanes(get(activation), get(weight)) == lanes
 
 
+MX_OF_SIX = resolve("{name: six, element: int4, block: 24, scale: {kind: power_of_two, microexponents: 4}}")
 WIDE_SCALE = resolve("{element: e5m2, block: 16, scale: fp32}")
 
 
@@ -161,7 +166,8 @@ WIDE_SCALE = resolve("{element: e5m2, block: 16, scale: fp32}")
         (get("mxfp8_e5m2"), get("mxfp8_e5m2"), 1, "aligned48", "use aligned65 or wider"),
         (WIDE_SCALE, WIDE_SCALE, 16, "fp32", r"the sum times both scale significands is \d+ bits wide"),
         (get("bfp6"), get("bfp6"), 16, "int", "accumulator is 'int', expected something like"),
-        (get("mx9"), get("int8"), 16, "fp32", "mx9 shifts parts of a block by microexponents, for which no .* unit is"),
+        (get("mx9"), get("mx9"), 32, "fp32", r"32 lanes do not divide the block of mx9 \(16\)"),
+        (MX_OF_SIX, MX_OF_SIX, 4, "fp32", "4 lanes neither divide the 6 values of six under one microexponent nor"),
         (
             get("int8"),
             get("int4_g32_affine"),
@@ -179,6 +185,29 @@ def test_units_that_cannot_exist(
 ) -> None:
     with pytest.raises(FormatError, match=message):
         derive(activation, weight, lanes, accumulator)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "codes"),
+    [
+        (16, [0b10110001_01111111]),  # the whole block's: an exponent of 127, and microexponents from the low bits on
+        (8, [0b0001_01111111, 0b1011_01111111]),
+        (2, [0b1_01111111, 0b0_01111111, 0b0_01111111, 0b0_01111111, 0b1_01111111]),
+        (1, [0b1_01111111, 0b1_01111111, 0b0_01111111]),  # two groups in one part
+    ],
+)
+def test_a_group_comes_with_its_own_microexponents(lanes: int, codes: list[int]) -> None:
+    mx9 = get("mx9")
+    datapath = derive(mx9, get("int8"), lanes, "fp32")
+    assert datapath.scale_code_bits(mx9) == 8 + max(lanes // 2, 1)
+    found = [datapath.group_scale(mx9, 0b10110001_01111111, group * lanes) for group in range(len(codes))]
+    assert found == codes
+
+
+def test_other_scales_come_with_every_group_whole() -> None:
+    datapath = derive(get("nvfp4"), get("int8"), 4, "fp32")
+    assert [datapath.scale_code_bits(fmt) for fmt in datapath.operands] == [8, 0]
+    assert datapath.group_scale(get("nvfp4"), 0x7E, 8) == 0x7E
 
 
 def test_every_width_is_reached_by_some_group() -> None:

@@ -151,6 +151,7 @@ def test_blocks_start_at_zero_and_are_added_in_float32(
         ("int8", "bfp8"),
         ("int8_g32", "int4_g32"),
         ("gguf_q4_0", "gguf_q8_0"),  # offset codes, negative scales
+        ("mx9", "mx6"),  # parts shifted by microexponents
     ],
 )
 @pytest.mark.parametrize("shape", [(37, 300, 70), (1, 16, 1), (17, 64, 271)])
@@ -165,6 +166,17 @@ def test_without_overflow_it_is_the_matrix_product(activation: str, weight: str,
     np.testing.assert_array_equal(found.product, K.matmul(a, w, activation=left, weight=right, accumulator=accumulator))
     assert found.total_overflows == 0
     assert found.overflowed_share == 0
+
+
+def test_the_worst_case_of_microexponents() -> None:
+    """Of 16 products: 7 * 7, each side twice that where the microexponent is zero; 16 * 14 * 14 = 3136 < 2^12."""
+    fmt = resolve(
+        "{element: {kind: int, bits: 4, encoding: sign_magnitude, fraction_bits: 2}, block: 16,"
+        " scale: {kind: power_of_two, microexponents: 8}}"
+    )
+    largest = np.full((1, 16), 1.75, np.float32)
+    run = K.run_mac_array(largest, largest, activation=fmt, weight=fmt)
+    assert run.worst_case_bits == run.weight_bound_bits == run.smallest_bits == 13
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 16])

@@ -17,6 +17,7 @@ from densimeter.formats import (
     FloatScale,
     FormatError,
     LogElement,
+    PowerOfTwoScale,
     default_lanes,
     derive,
     get,
@@ -79,7 +80,16 @@ def _groups(left: Quantized, right: Quantized, i: int, j: int, datapath: Datapat
 
 
 def _unit_scale(q: Quantized, row: int, k: int, fmt: BlockFormat) -> int:
-    return int(q.scales[row // fmt.block_rows, k // fmt.block_columns]) if fmt.scale and fmt.block_columns else 0
+    """The scale code of the block from k on: without the microexponents of parts before k, with those of parts behind
+    the group, which come after its own."""
+    if not (fmt.scale and fmt.block_columns):
+        return 0
+    code = int(q.scales[row // fmt.block_rows, k // fmt.block_columns])
+    if not (isinstance(fmt.scale, PowerOfTwoScale) and fmt.scale.microexponents):
+        return code
+    before = k % fmt.block_columns * fmt.scale.microexponents // fmt.block_columns
+    exponent = 1 << fmt.scale.bits
+    return code % exponent + code // exponent // (1 << before * fmt.scale.microexponent_bits) * exponent
 
 
 def _outer_scale(q: Quantized, row: int, fmt: BlockFormat) -> np.float32:
@@ -122,8 +132,12 @@ UNITS = [
     ("kdyn4", "bfp6", "fp32"),
     ("e4m3_fnuz", "e5m2_fnuz", "fp32"),
     ("mxfp4_rceil", "mxfp8_e4m3_even", "fp32"),
+    ("mx9", "mx9", "fp32"),  # parts shifted by microexponents
+    ("mx6", "mx4", "aligned24"),
+    ("mx9", "int8", "fixed48:-24"),
+    ("mx6", "gguf_q4_0", "fp32"),
 ]
-NO_UNIT = ["mx9", "int4_g128_affine", "gguf_q4_1", "nf4_dq"]
+NO_UNIT = ["int4_g128_affine", "gguf_q4_1", "nf4_dq"]
 
 
 @pytest.mark.parametrize(("activation", "weight", "accumulator"), UNITS)
@@ -168,6 +182,29 @@ def test_lanes_split_blocks(lanes: int) -> None:
     for accumulator in ("fp32", "aligned24"):
         actual = K.matmul(a, w, activation=fmt, weight=fmt, lanes=lanes, accumulator=accumulator)
         assert_same_floats(actual, naive_matmul(a, w, derive(fmt, fmt, lanes, accumulator)))
+
+
+MICRO = "{{element: {}, block: {}, scale: {{kind: power_of_two, microexponents: 4, microexponent_bits: {}}}}}"
+WIDE_LOG = MICRO.format("{kind: log, exponent_bits: 6, bias: 31, zero: false}", 8, 2)
+
+
+@pytest.mark.parametrize(
+    ("activation", "weight", "lanes"),
+    [
+        (MICRO.format("int5", 12, 2), MICRO.format("int5", 12, 2), 6),  # two parts a group, of two's complement
+        (MICRO.format("int5", 12, 2), "mx6", 1),
+        (MICRO.format("e2m2", 16, 3), "mx9", 2),  # half a part
+        (MICRO.format("e4m3", 16, 1), MICRO.format("e4m3", 16, 1), 16),  # in two planes
+        (WIDE_LOG, WIDE_LOG, 8),  # a window, and padding worth more than zero
+        (WIDE_LOG, "mx4", 4),
+    ],
+)
+@pytest.mark.parametrize("accumulator", ["fp32", "fixed48:-24", "aligned48"])
+def test_microexponents_of_every_element(activation: str, weight: str, lanes: int, accumulator: str) -> None:
+    left, right = resolve(activation), resolve(weight)
+    a, w = numbers(3, 45, seed=5), numbers(4, 45, seed=6)
+    actual = K.matmul(a, w, activation=left, weight=right, lanes=lanes, accumulator=accumulator)
+    assert_same_floats(actual, naive_matmul(a, w, derive(left, right, lanes, accumulator)))
 
 
 @pytest.mark.parametrize("accumulator", ["fp32", "int40", "fixed48:-10"])

@@ -33,7 +33,8 @@ def product(a: K.QuantizedTensor, w: K.QuantizedTensor, accumulator: str) -> NDA
 
 
 def plan_of(a: K.QuantizedTensor, w: K.QuantizedTensor, accumulator: str) -> Plan | None:
-    return plan(coded(a), coded(w), derive(a.format, w.format, default_lanes(a.format, w.format), accumulator))
+    lanes = default_lanes(a.format, w.format)
+    return plan(coded(a, lanes), coded(w, lanes), derive(a.format, w.format, lanes, accumulator))
 
 
 def general(a: K.QuantizedTensor, w: K.QuantizedTensor, accumulator: str) -> NDArray[np.float32]:
@@ -67,6 +68,8 @@ CASES = [
     ("nvfp4", "nvfp4", "fp32", "int8"),
     ("nvfp4", "nvfp4", "aligned24", "int16"),  # 12 * 15 = 180
     ("gguf_q4_0", "gguf_q8_0", "fp32", "int8"),  # negative scales
+    ("mx9", "mx9", "fp32", "int16"),  # 127 * 2 under a microexponent of zero
+    ("mx6", "mx4", "aligned24", "int8"),
     ("bl8", "bl8", "fp32", "int16, SplitCut"),  # a window: products are cut off
     ("bl8", "bl8", "aligned32", "int16, SplitCut"),
     ("bfp6_b2x8", "bfp4", "fp32", "int8"),
@@ -199,7 +202,7 @@ def test_only_what_no_tile_can_do_is_done_one_by_one() -> None:
     left, right = K.quantize(a, fmt), K.quantize(w, fmt)
     how = plan_of(left, right, "fp32")
     assert how is not None
-    rows, columns = slow_rows(coded(left), coded(right), derive(fmt, fmt, 32, "fp32"), how)
+    rows, columns = slow_rows(coded(left, 32), coded(right, 32), derive(fmt, fmt, 32, "fp32"), how)
     assert np.flatnonzero(rows).tolist() == [1, 4]
     assert np.flatnonzero(columns).tolist() == [2, 3]
     assert_same_floats(product(left, right, "fp32"), general(left, right, "fp32"))

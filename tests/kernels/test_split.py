@@ -42,7 +42,8 @@ def numbers(rows: int, k: int, spread: float, seed: int) -> NDArray[np.float32]:
 
 
 def plan_of(a: K.QuantizedTensor, w: K.QuantizedTensor, accumulator: str = "fp32") -> Plan:
-    found = plan(coded(a), coded(w), derive(a.format, w.format, default_lanes(a.format, w.format), accumulator))
+    lanes = default_lanes(a.format, w.format)
+    found = plan(coded(a, lanes), coded(w, lanes), derive(a.format, w.format, lanes, accumulator))
     assert found is not None
     return found
 
@@ -83,7 +84,7 @@ def test_a_row_below_both_planes_is_done_one_by_one() -> None:
     a, w = K.quantize(x, fmt), K.quantize(x[:3], fmt)
     how, datapath = plan_of(a, w), derive(fmt, fmt, 32, "fp32")
     assert how.adder.__name__ == "Split"
-    rows, columns = slow_rows(coded(a), coded(w), datapath, how)
+    rows, columns = slow_rows(coded(a, datapath.lanes), coded(w, datapath.lanes), datapath, how)
     assert np.flatnonzero(rows).tolist() == [5]
     assert not columns.any()
 
@@ -112,7 +113,7 @@ def test_planes_add_up_to_the_values(values: list[int], high: int, low: int) -> 
 def test_e4m3_is_narrow() -> None:
     """448 * 2**9 has 18 bits; planes of (31 - 5) / 2 = 13 start at bit 5, and 2 * 5 bits fit 31 - 5 - 1 - 13 = 12."""
     datapath = derive(get("mxfp8_e4m3"), get("mxfp8_e4m3"), 32, "fp32")
-    assert int(integers(datapath.activation.element, datapath).max()).bit_length() == 18
+    assert int(integers(datapath.activation, datapath).max()).bit_length() == 18
     assert narrow_windows((18, 18), datapath) == (Window(5, -5), Window(5, -5))
     assert narrow_windows((20, 18), datapath) is None  # 2 * 7
 
@@ -127,7 +128,7 @@ def test_e5m2_is_wide() -> None:
 def test_powers_of_two_are_cut_in_the_middle_of_their_window() -> None:
     datapath = derive(get("bl8"), get("bl8"), 16, "fp32")
     assert cut_windows(datapath) == (Window(12, 0), Window(12, 0))
-    values = integers(get("bl8").element, datapath)
+    values = integers(get("bl8"), datapath)
     assert sorted(set(np.abs(values).tolist())) == [0, *(2**i for i in range(25))]
     high, low = in_planes(values, Window(12, 0))
     assert not (high.astype(bool) & low.astype(bool)).any()

@@ -17,6 +17,7 @@ from densimeter.formats import (
     derive,
     get,
     parse,
+    resolve,
 )
 from densimeter.formats.reference_dot import accumulate
 from support import streams
@@ -50,6 +51,11 @@ PAIRS = [
     ("mxint8", "mxint8", 32),
     ("nvfp4", "nvfp4", 16),
     ("nvfp4", "mxfp4", 8),
+    ("gguf_q4_0", "gguf_q4_0", 32),
+    ("gguf_q5_0", "mxint8", 16),
+    ("mx9", "mx9", 16),
+    ("mx6", "mx4", 4),
+    ("mx9", "int8", 1),
 ]
 ACCUMULATORS = ["fp32", "fp32_ftz", "int32", "int20_saturate", "fixed48:-24", "fixed24:-6", "aligned24", "aligned40"]
 
@@ -197,6 +203,13 @@ def test_a_product_is_tiny_before_it_is_rounded(name: str, accumulator: str, exp
     factors = [int(np.float32(x).view(np.uint32)) for x in (1 - 2.0**-24, 2.0**-126)]
     datapath = derive(get(name), get(name), 1, accumulator)
     assert single_group(datapath, factors[:1], factors[1:]) == expected * 2.0**-126
+
+
+@pytest.mark.parametrize("accumulator", ["fp32", "fp32_ftz", "fixed48:-24"])
+def test_two_scales_of_wide_significands(accumulator: str) -> None:
+    """Two of float32: 24 and 24 bits, which times a sum of 7 are more than an int64 holds."""
+    fmt = resolve("{element: int4, block: 2, scale: fp32}")
+    assert_equals_reference(derive(fmt, fmt, 2, accumulator), streams.draw(derive(fmt, fmt, 2, accumulator), 500))
 
 
 @pytest.mark.parametrize("name", ["mxfp8_e5m2", "bfp8"])

@@ -30,6 +30,8 @@ UNITS = [
     ("mxfp4", "mxfp8_e4m3", 16, "aligned40"),
     ("nvfp4", "nvfp4", 16, "fp32_ftz"),
     ("e4m3", "e4m3", 1, "fp32"),
+    ("gguf_q4_0", "gguf_q8_0", 16, "fp32"),
+    ("mx6", "mx4", 8, "aligned24"),
 ]
 # Rows, columns, m, n, k: one element, folds in every direction, and sizes that leave edges.
 SHAPES = [(1, 1, 3, 2, 40), (3, 2, 7, 5, 70), (2, 4, 1, 9, 33)]

@@ -21,8 +21,16 @@ from densimeter.simulator.schema.document import parse, validate
 pytestmark = pytest.mark.rtl
 
 _CONFIG = resources.files("densimeter.simulator.configs").joinpath("density.yaml").read_text(encoding="utf-8")
-UNITS = [emit(unit.datapath()) for unit in validate(parse(_CONFIG, "density.yaml"), DensityConfig).units]
-CONVERTED = ("bfp6", "mxfp4", "mxfp8_e5m2", "mxint8", "e4m3", "bfloat16", "bl8", "dmf8", "nvfp4", "int8_g32", "int8")
+_UNSIGNED_INT4 = F.resolve("{element: {kind: int, bits: 4, encoding: unsigned}}")
+UNITS = [
+    *(emit(unit.datapath()) for unit in validate(parse(_CONFIG, "density.yaml"), DensityConfig).units),
+    # The code of a sum without scales is never below the lowest that a fixed-point register counts.
+    emit(F.derive(F.get("int4"), _UNSIGNED_INT4, 4, "fixed32:-8")),
+]
+CONVERTED = (
+    *("bfp6", "mxfp4", "mxfp8_e5m2", "mxint8", "e4m3", "bfloat16", "bl8", "dmf8", "nvfp4", "int8_g32", "int8"),
+    *("mx6", "nf4_b16", "fp4_b16", "dyn8", "int4_g16_affine", "int8_affine", "int4_g16_e8m0_affine"),
+)
 CONVERTERS = [emit_converter(F.get("float32"), F.get(name)) for name in CONVERTED]
 DEQUANTIZED = ("bfp6", "mxint8", "nvfp4", "nf4", "int4_g32_affine", "gguf_q4_1", "e4m3_fnuz")
 DEQUANTIZERS = [emit_dequantizer(F.resolve(name), "float32", 2) for name in DEQUANTIZED]

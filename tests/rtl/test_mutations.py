@@ -20,6 +20,9 @@ BLOCK: Unit = ("mxfp6_e2m3", "mxfp6_e2m3", 2, "fp32")
 WIDE: Unit = ("mxfp8_e5m2", "mxint8", 2, "fp32")
 TINY: Unit = ("mxfp4", "mxfp4", 2, "fp32")
 MAC: Unit = ("bfloat16", "bfloat16", 1, "fp32")
+MICRO: Unit = ("mx6", "int8", 4, "fp32")
+SIGNED: Unit = ("gguf_q4_0", "gguf_q4_0", 2, "fp32")
+SIGNED_FIXED: Unit = ("gguf_q4_0", "int8", 2, "fixed48:-24")
 FLUSHED: Unit = ("float32_ftz", "float32_ftz", 1, "fp32_ftz")
 
 FAULTS = [
@@ -45,7 +48,7 @@ FAULTS = [
     (BLOCK, "assign negative = left_negative;", "assign negative = right_negative;"),
     (BLOCK, "field | {{(EXPONENT_BITS-1){1'b0}}, ~normal}", "field"),
     (BLOCK, "magnitude} << shift", "magnitude} << (shift + 1)"),
-    (TINY, "significand} << a_exponent) << b_exponent", "significand} << a_exponent)"),
+    (TINY, "aligned = aligned << b_exponent;", ""),
     # NaN and Inf.
     (INVALID, "a_nan | b_nan |", "a_nan |"),
     (WIDE, "(a_infinite & b_zero) |", "1'b0 |"),
@@ -63,6 +66,13 @@ FAULTS = [
     (MAC, "(FLUSH == 0 && !a_normal)", "1'b0"),
     (MAC, "|scale[7:5] ? 5'd31 : scale[4:0]", "5'd31"),
     (MAC, "CAN_OVERFLOW != 0 && rounded >= 255", "CAN_OVERFLOW != 0 && rounded > 255"),
+    # Microexponents.
+    (MICRO, "~activation_scale[8 + lane / 2 +: 1]", "activation_scale[8 + lane / 2 +: 1]"),
+    (MICRO, "~activation_scale[8 + lane / 2 +: 1]", "~activation_scale[8 +: 1]"),
+    # Scales with a sign.
+    (SIGNED, "sum_below_zero ^ scale_negative", "sum_below_zero"),
+    (SIGNED, "activation_scale_negative ^ weight_scale_negative", "activation_scale_negative"),
+    (SIGNED_FIXED, "scale_negative ? -$signed({1'b0, scale_significand})", "scale_negative ? scale_significand"),
     (FLUSHED, ".keep(!(FLUSH != 0 && field[8]))", ".keep(1'b1)"),
 ]
 

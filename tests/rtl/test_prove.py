@@ -13,6 +13,7 @@ UNITS = [
     ("e2m1", "e2m1", 1, "int16"),
     ("bfp4", "bfp4", 1, "fixed12:-4"),
     ("bfp4", "int3", 1, "aligned12"),
+    ("mx4", "int3", 2, "fixed12:-4"),
 ]
 MORE_UNITS = [
     ("int4", "int4", 2, "int12_saturate"),

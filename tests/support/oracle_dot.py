@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from densimeter.formats.accumulator import AlignedAccumulator, FixedAccumulator, Fp32Accumulator, IntAccumulator
+from densimeter.formats.block import BlockFormat
 from densimeter.formats.codebook import CodebookElement
 from densimeter.formats.datapath import Datapath
 from densimeter.formats.element import Element, FloatElement, IntElement, LogElement
@@ -58,10 +59,17 @@ def register_value(register: int, datapath: Datapath) -> float:
 
 def _special(group: Group, datapath: Datapath) -> float | None:
     """NaN or an infinity where one enters the group: IEEE arithmetic on the pairs that hold one."""
-    if any(code == oracle.nan_scale_code(scale) for scale, code in _unit_scales(datapath, group)):
+    if any(_is_not_finite(scale, code) for scale, code in _unit_scales(datapath, group)):
         return math.nan
     special = [a * w for a, w in _pairs(group, datapath) if not (math.isfinite(a) and math.isfinite(w))]
     return sum(special) if special else None
+
+
+def _is_not_finite(scale: Scale, code: int) -> bool:
+    """Whether a scale code is NaN; an infinite scale is one as well, and the sign makes no difference."""
+    if isinstance(scale, FloatScale):
+        return not math.isfinite(oracle.value(scale.element, code))
+    return code == oracle.nan_scale_code(scale)
 
 
 def _unit_scales(datapath: Datapath, group: Group = NO_GROUP) -> list[tuple[Scale, int]]:
@@ -72,9 +80,27 @@ def _unit_scales(datapath: Datapath, group: Group = NO_GROUP) -> list[tuple[Scal
 
 
 def _pairs(group: Group, datapath: Datapath) -> list[tuple[float, float]]:
-    a, w = datapath.activation.element, datapath.weight.element
-    codes = zip(group.activation, group.weight, strict=True)
-    return [(oracle.value(a, left), oracle.value(w, right)) for left, right in codes]
+    a = _values(datapath.activation, group.activation, group.activation_scale)
+    w = _values(datapath.weight, group.weight, group.weight_scale)
+    return list(zip(a, w, strict=True))
+
+
+def _values(fmt: BlockFormat, codes: Sequence[int], scale_code: int) -> list[float]:
+    """Elements as numbers; those of a part are divided by two to its microexponent, the next in the scale code."""
+    values = [oracle.value(fmt.element, code) for code in codes]
+    if not _has_microexponents(fmt):
+        return values
+    assert isinstance(fmt.scale, PowerOfTwoScale)
+    assert isinstance(fmt.block, int)
+    left, shifts = scale_code // (1 << fmt.scale.bits), []
+    for _ in range(len(codes)):
+        left, micro = divmod(left, 1 << fmt.scale.microexponent_bits)
+        shifts += [micro] * (fmt.block // fmt.scale.microexponents)
+    return [value / 2**shift for value, shift in zip(values, shifts, strict=False)]
+
+
+def _has_microexponents(fmt: BlockFormat) -> bool:
+    return isinstance(fmt.scale, PowerOfTwoScale) and fmt.scale.microexponents > 0
 
 
 def _significand(group: Group, datapath: Datapath) -> Fraction:
@@ -93,12 +119,14 @@ def _significand(group: Group, datapath: Datapath) -> Fraction:
 
 def _exponent_code(group: Group, datapath: Datapath) -> int:
     """The sum of what the scale stage adds up: shared exponents, and exponent fields of float scales (subnormal: 1)."""
-    return sum(
-        max(code % (1 << (scale.element.bits - 1)) >> scale.element.mantissa_bits, 1)
-        if isinstance(scale, FloatScale)
-        else code
-        for scale, code in _unit_scales(datapath, group)
-    )
+    return sum(_exponent_field(scale, code) for scale, code in _unit_scales(datapath, group))
+
+
+def _exponent_field(scale: Scale, code: int) -> int:
+    if isinstance(scale, FloatScale):
+        return max(code % (1 << (scale.element.bits - 1)) >> scale.element.mantissa_bits, 1)
+    assert isinstance(scale, PowerOfTwoScale)
+    return code % (1 << scale.bits)
 
 
 def _product_unit(datapath: Datapath) -> Fraction:
@@ -106,7 +134,11 @@ def _product_unit(datapath: Datapath) -> Fraction:
     a, w = (fmt.element for fmt in datapath.operands)
     if isinstance(a, LogElement) or isinstance(w, LogElement):
         return _spacing_at_top(a) * _spacing_at_top(w) * TWO**-WINDOW_BITS
-    return _finest_spacing(a) * _finest_spacing(w)
+    spacing = _finest_spacing(a) * _finest_spacing(w)
+    for fmt in datapath.operands:
+        if isinstance(fmt.scale, PowerOfTwoScale) and _has_microexponents(fmt):
+            spacing /= 2 ** ((1 << fmt.scale.microexponent_bits) - 1)
+    return spacing
 
 
 def _spacing_at_top(element: Element) -> Fraction:

@@ -43,7 +43,7 @@ def draw(datapath: Datapath, count: int, seed: int = 0) -> Stream:
     """A stream of `count` edges; the first one clears."""
     rng = np.random.default_rng(seed)
     activation, weight = (_codes(fmt.element, (count, datapath.lanes), rng) for fmt in datapath.operands)
-    activation_scale, weight_scale = (_scales(fmt, count, rng) for fmt in datapath.operands)
+    activation_scale, weight_scale = (_scales(datapath, fmt, count, rng) for fmt in datapath.operands)
     clear, enable = rng.random(count) < 0.04, rng.random(count) < 0.9
     clear[0] = enable[0] = True
     return Stream(activation, weight, activation_scale, weight_scale, clear, enable)
@@ -71,15 +71,33 @@ def _with_field(codes: NDArray[np.int64], field: NDArray[np.int64], element: Flo
     return (codes & rest) | clipped << element.mantissa_bits
 
 
-def _scales(fmt: BlockFormat, count: int, rng: np.random.Generator) -> Codes:
+def _scales(datapath: Datapath, fmt: BlockFormat, count: int, rng: np.random.Generator) -> NDArray[np.unsignedinteger]:
     """Mostly nearby scales, some anywhere, NaN codes among them; zeros for a unit that has no such port."""
     if not fmt.has_unit_scale:
         return np.zeros(count, np.uint32)
     if isinstance(fmt.scale, PowerOfTwoScale):
-        top, middle = (1 << fmt.scale.code_bits) - 1, min(max(fmt.scale.bias, 0), fmt.scale.largest_code)
+        top, middle = (1 << fmt.scale.bits) - 1, min(max(fmt.scale.bias, 0), fmt.scale.largest_code)
     else:
         assert isinstance(fmt.scale, FloatScale)
         element = fmt.scale.element
         top, middle = (1 << (element.bits - 1)) - 1, element.bias << element.mantissa_bits
     nearby = np.clip(middle + rng.integers(-NEARBY, NEARBY, count), 0, top)
-    return np.where(rng.random(count) < 0.9, nearby, rng.integers(0, top + 1, count)).astype(np.uint32)
+    drawn = np.where(rng.random(count) < 0.9, nearby, rng.integers(0, top + 1, count))
+    if isinstance(fmt.scale, FloatScale) and fmt.scale.anchor == "signed":
+        # Zeros of either sign, and no sign more often than the other.
+        drawn = np.where(rng.random(count) < 0.1, 0, drawn) | rng.integers(0, 2, count) * (top + 1)
+    if isinstance(fmt.scale, PowerOfTwoScale) and fmt.scale.microexponents:
+        return drawn.astype(np.uint64) | microexponents(datapath, fmt, fmt.scale, count, rng)
+    return drawn.astype(np.uint32)
+
+
+def microexponents(
+    datapath: Datapath, fmt: BlockFormat, scale: PowerOfTwoScale, count: int, rng: np.random.Generator
+) -> NDArray[np.uint64]:
+    """Random ones for the parts that the lanes are in, above the shared exponent; in some groups all the largest."""
+    assert isinstance(fmt.block, int)
+    parts = max(datapath.lanes * scale.microexponents // fmt.block, 1)
+    bits = parts * scale.microexponent_bits
+    drawn = rng.integers(0, (1 << bits) - 1, count, dtype=np.uint64, endpoint=True)
+    same = np.where(rng.random(count) < 0.5, np.uint64(0), np.uint64((1 << bits) - 1))
+    return np.where(rng.random(count) < 0.2, same, drawn) << np.uint64(scale.bits)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 import densimeter.formats as F
 from densimeter.formats.reference_dot import Group, accumulate
 from densimeter.rtl.simulate import Stimulus
+from support.streams import microexponents
 
 NEARBY = 12
 """Most exponents are drawn within this distance of one another, for operands far apart never meet in an adder."""
@@ -35,7 +36,7 @@ def draw_stream(datapath: F.Datapath, cycles: int, seed: int = 0) -> Stream:
     """A random stream: a few clears, a few idle cycles, rare specials, mostly nearby exponents."""
     rng = np.random.default_rng(seed)
     activation, weight = (_draw_codes(rng, f.element, (cycles, datapath.lanes)) for f in datapath.operands)
-    activation_scale, weight_scale = (_draw_scales(rng, f, cycles) for f in datapath.operands)
+    activation_scale, weight_scale = (_draw_scales(rng, datapath, f, cycles) for f in datapath.operands)
     clear, enable = rng.random(cycles) < 0.05, rng.random(cycles) < 0.95
     clear[0] = enable[0] = True
     stimulus = Stimulus(activation, weight, activation_scale, weight_scale, clear, enable)
@@ -80,14 +81,23 @@ def _draw_codes(rng: np.random.Generator, element: F.Element, shape: tuple[int, 
     return np.where(replaced, codes & np.uint64(sign_bit), codes)
 
 
-def _draw_scales(rng: np.random.Generator, fmt: F.BlockFormat, cycles: int) -> NDArray[np.uint64] | None:
+def _draw_scales(
+    rng: np.random.Generator, datapath: F.Datapath, fmt: F.BlockFormat, cycles: int
+) -> NDArray[np.uint64] | None:
     if not fmt.has_unit_scale:
         return None
     if isinstance(fmt.scale, F.PowerOfTwoScale):
-        top, middle = (1 << fmt.scale.code_bits) - 1, min(fmt.scale.bias, fmt.scale.largest_code)
+        top, middle = (1 << fmt.scale.bits) - 1, min(fmt.scale.bias, fmt.scale.largest_code)
     else:
         assert isinstance(fmt.scale, F.FloatScale)
         top = (1 << (fmt.scale.code_bits - 1)) - 1
         middle = top // 2
     nearby = np.clip(rng.integers(middle - NEARBY, middle + NEARBY, cycles), 0, top)
-    return np.where(rng.random(cycles) < 0.85, nearby, rng.integers(0, top + 1, cycles)).astype(np.uint64)
+    drawn = np.where(rng.random(cycles) < 0.85, nearby, rng.integers(0, top + 1, cycles))
+    if isinstance(fmt.scale, F.FloatScale) and fmt.scale.anchor == "signed":
+        # Zeros of either sign, and no sign more often than the other.
+        drawn = np.where(rng.random(cycles) < 0.1, 0, drawn) | rng.integers(0, 2, cycles) * (top + 1)
+    codes = drawn.astype(np.uint64)
+    if isinstance(fmt.scale, F.PowerOfTwoScale) and fmt.scale.microexponents:
+        codes |= microexponents(datapath, fmt, fmt.scale, cycles, rng)
+    return codes

@@ -7,6 +7,7 @@ import pytest
 
 import densimeter.formats as F
 from densimeter.rtl.emit import emit
+from densimeter.rtl.engines import batch
 from densimeter.rtl.engines.batch import find_verilator
 from densimeter.rtl.simulate import Delay, Design, Engine, run, simulation
 from support.unit_streams import draw_stream
@@ -35,6 +36,19 @@ def test_right_and_faulty_units(engine: Engine, name: str, accumulator: str) -> 
     faulty = unit.text.replace("activation[lane*", "~activation[lane*")
     assert faulty != unit.text
     assert run(faulty, unit.name, *arguments, engine=engine) == run(faulty, unit.name, *arguments)
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "bfp6"])
+def test_no_optimiser_of_verilator_changes_what_a_unit_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        find_verilator()
+    except F.ToolError as missing:
+        pytest.skip(str(missing))
+    monkeypatch.setattr(batch, "_TRUSTED", [])
+    datapath = F.derive(F.get(name), F.get(name), 4, "fixed48:-24")
+    unit, stream = emit(datapath), draw_stream(datapath, 300)
+    arguments = datapath, stream.stimulus, stream.expected, stream.invalid
+    assert run(unit.text, unit.name, *arguments, engine="verilator").mismatches == 0
 
 
 def test_unknown_bits_are_a_mismatch() -> None:

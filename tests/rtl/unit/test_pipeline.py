@@ -109,6 +109,8 @@ UNITS = [
     ("float32", "float32", 1, "fp32"),
     ("float32_ftz", "float32_ftz", 1, "fp32_ftz"),
     ("nvfp4", "nvfp4", 16, "fixed40:-20"),
+    ("gguf_q4_0", "gguf_q4_0", 32, "aligned48"),
+    ("mx6", "mx6", 16, "fp32"),
 ]
 MORE_UNITS = [
     ("int8", "int8", 3, "aligned18"),
@@ -118,6 +120,7 @@ MORE_UNITS = [
     ("mxint8", "bfp5", 16, "aligned32"),
     ("mxint8", "mxint8", 32, "fp32_ftz"),
     ("kquant3", "mxint8", 8, "aligned48"),
+    ("gguf_q5_0", "gguf_q8_0", 16, "fp32"),
     ("{element: e3m1, block: 24, scale: e8m0}", "{element: e3m1, block: 24, scale: e8m0}", 24, "fixed32:-10"),
     ("{element: {kind: log, exponent_bits: 5, bias: 10}}", "e4m3", 1, "fp32"),
     ("e2m3_fnuz", "e3m2_fnuz", 16, "fixed40:-12"),
