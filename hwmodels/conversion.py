@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from densimeter.formats import BlockFormat, ModelRangeError
 from densimeter.hwmodels.characterization.characterize import characterize, identify
+from densimeter.hwmodels.characterization.pool import DRAWING
 from densimeter.hwmodels.characterization.record import EnergyRecord, Record
 from densimeter.hwmodels.characterization.store import EnergyStore, Store, user_cache
 from densimeter.hwmodels.energy import (
@@ -39,7 +40,8 @@ class Conversion:
     """A circuit that takes in `lanes` values of `source` a cycle and holds them as `target` in a register.
 
     From a narrow format to float32, bfloat16 or float16 it is a dequantiser, else a quantiser of floats. `lanes` of
-    None is one block; of rows, 16 values to quantise and one to dequantise; one value where there is no scale.
+    None is one block; of rows, 16 values to quantise and one to dequantise; to quantise blocks of more than 256, 16;
+    one value where there is no scale.
     """
 
     source: BlockFormat
@@ -67,8 +69,10 @@ class Conversion:
 
     @property
     def passes(self) -> int:
-        """How often each value is taken in: twice to quantise whole rows, whose scale their last value may decide."""
-        return 1 + (not self.dequantizes and self.target.scale is not None and self.target.block_values is None)
+        """How often each value is taken in: twice to quantise blocks longer than `values`, whose last value may decide
+        their scale."""
+        one = self.dequantizes or self.target.scale is None or self.target.block_values == self.values
+        return 1 if one else 2
 
     def key(self, library: Library) -> str:
         """The address of its record."""
@@ -124,7 +128,8 @@ def conversion_energy(
     module = conversion.module
 
     def measured() -> PowerResult:
-        stream = draw()
+        with DRAWING:
+            stream = draw()
         return measure_words(module.text, module.name, CELL_FLOW, library, stream.words, stream.expected)
 
     told = {**conversion.told, "stimulus": CONVERSION_STIMULUS}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from densimeter.formats import Datapath
 from densimeter.formats.errors import ToolError
 from densimeter.hwmodels.characterization.characterize import identify
+from densimeter.hwmodels.characterization.pool import DRAWING
 from densimeter.hwmodels.characterization.record import EnergyIdentity, EnergyRecord
 from densimeter.hwmodels.characterization.store import EnergyStore
 from densimeter.hwmodels.mac import CELL_FLOW, describe
@@ -67,7 +68,9 @@ def unit_energy(
     module = emit(datapath)
 
     def measured() -> PowerResult:
-        return measure(module.text, module.name, flow, library, stimulus.draw())
+        with DRAWING:
+            vectors = stimulus.draw()
+        return measure(module.text, module.name, flow, library, vectors)
 
     unit = {**describe(datapath), "stimulus": stimulus.description}
     return energy_record(module, flow, library, unit, measured, fresh=fresh, store=store)

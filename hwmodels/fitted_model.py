@@ -24,8 +24,9 @@ from scipy.optimize import nnls
 from densimeter.formats import Datapath
 from densimeter.formats.errors import ConfigError, ModelRangeError, nearest
 from densimeter.hwmodels.figure import Figure
-from densimeter.hwmodels.gate_counts import gate_counts, switching_counts
+from densimeter.hwmodels.gate_counts import gate_counts
 from densimeter.hwmodels.path_steps import path_steps
+from densimeter.hwmodels.switching_counts import switching_counts
 
 FILE = "fitted_model.json"
 
@@ -62,7 +63,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The model of one quantity in one target: "xc7" (the carry flow) or a cell library (the star flow).
+    """The model of one quantity in one target, "xc7" or a cell library, and one flow of synthesis.
 
     ranges: for each family of units (see `family`), the smallest and largest count of each kind among those fitted to;
     kinds that none of them has are left out.
@@ -105,28 +106,36 @@ def family(datapath: Datapath) -> str:
 
 
 @cache
-def fitted_models() -> Mapping[tuple[Quantity, str], FittedModel]:
-    """The models that ship with the package, by quantity and target."""
+def fitted_models() -> Mapping[tuple[Quantity, str, str], FittedModel]:
+    """The models that ship with the package, by quantity, target and flow; of a target, that of the headline first."""
     text = resources.files("densimeter.hwmodels").joinpath(FILE).read_text(encoding="utf-8")
-    return {(model.quantity, model.target): model for model in _MODELS.validate_python(json.loads(text)["models"])}
+    models = _MODELS.validate_python(json.loads(text)["models"])
+    return {(model.quantity, model.target, model.flow): model for model in models}
 
 
-def estimate(datapath: Datapath, target: str, quantity: Quantity = "size") -> Figure:
-    """The cost of a unit in "xc7" or a cell library; the unit of its value as `Quantity` says.
+def estimate(datapath: Datapath, target: str, quantity: Quantity = "size", flow: str | None = None) -> Figure:
+    """The cost of a unit in "xc7" or a cell library and a flow, by default that of the headline: "carry" for LUTs,
+    "star" for cells. The unit of its value is as `Quantity` says.
 
-    Raises ConfigError for a target without such a model, ModelRangeError for a unit unlike those characterised.
+    Raises ConfigError for a target or a flow without such a model, ModelRangeError for a unit unlike those
+    characterised.
     """
-    models = {model.target: model for model in fitted_models().values() if model.quantity == quantity}
-    if target not in models:
-        what = f"no cost model for {target!r}" if quantity == "size" else f"no model of {quantity} for {target!r}"
-        raise ConfigError(f"{what}, expected {', '.join(models)}{nearest(target, models)}")
-    return models[target].estimate(datapath)
+    models = [model for model in fitted_models().values() if model.quantity == quantity]
+    what = "cost model" if quantity == "size" else f"model of {quantity}"
+    if not (of_target := [model for model in models if model.target == target]):
+        targets = dict.fromkeys(model.target for model in models)
+        raise ConfigError(f"no {what} for {target!r}, expected {', '.join(targets)}{nearest(target, targets)}")
+    flows = {model.flow: model for model in of_target}
+    if flow is not None and flow not in flows:
+        raise ConfigError(
+            f"no {what} for {target!r} in flow {flow!r}, expected {', '.join(flows)}{nearest(flow, flows)}"
+        )
+    return flows[flow or next(iter(flows))].estimate(datapath)
 
 
 def size_model(target: str, flow: str) -> FittedModel | None:
     """The model of sizes in that target and flow, where there is one."""
-    model = fitted_models().get(("size", target))
-    return model if model is not None and model.flow == flow else None
+    return fitted_models().get(("size", target, flow))
 
 
 def fit(

@@ -3,12 +3,8 @@
 from functools import cache
 
 from densimeter.formats import Datapath, derive, get
-from densimeter.hwmodels.mac import UnitCost, jobs, unit_cost
+from densimeter.hwmodels.mac import HEADLINE_FLOW, HEADLINE_LIBRARY, UnitCost, jobs, unit_cost
 from densimeter.rtl.cells.liberty import find_library
-from densimeter.rtl.synthesize import Flow
-
-FLOW: Flow = "carry"
-LIBRARY = "nangate45"
 
 
 def float32_mac() -> Datapath:
@@ -20,6 +16,6 @@ def float32_mac() -> Datapath:
 @cache
 def headline_cost(unit: Datapath) -> UnitCost:
     """From records, else the fitted model; nothing is synthesised. Raises ModelRangeError where neither answers."""
-    planned = list(jobs(unit, (FLOW,), (find_library(LIBRARY),)))
+    planned = list(jobs(unit, (HEADLINE_FLOW,), (find_library(HEADLINE_LIBRARY),)))
     records = {job: job.on_record() for job in planned}
     return unit_cost(unit.lanes, records.values(), [job for job, record in records.items() if record is None])

@@ -9,13 +9,16 @@ import yaml
 
 from densimeter.formats import Datapath, derive, resolve
 
+RatioQuantity = Literal["luts", "area", "energy", "memory", "area x memory"]
+"""LUTs, cell area and energy per MAC; bits per weight with its share of the scale; the product of area and these."""
+
 
 @dataclass(frozen=True)
 class PublishedRatio:
     """The cost of a unit over that of another, per MAC. `trust` as in `PublishedFigure`; `reason`: why ours differs."""
 
     name: str
-    quantity: Literal["area", "energy"]
+    quantity: RatioQuantity
     dividend: Datapath
     divisor: Datapath
     value: float

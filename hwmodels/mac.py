@@ -1,14 +1,14 @@
 """What a multiply-accumulate unit costs: its Verilog's synthesis results, a flow and a cell library at a time, or what
 the cost model says where there can be none."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Literal
 
 from densimeter.formats import Datapath, ModelRangeError
 from densimeter.hwmodels.characterization.characterize import Target, characterize, identify
+from densimeter.hwmodels.characterization.pool import tool_pool
 from densimeter.hwmodels.characterization.record import Record
 from densimeter.hwmodels.characterization.store import Store
 from densimeter.hwmodels.figure import Figure
@@ -21,6 +21,8 @@ from densimeter.rtl.synthesize import Flow, LutResult
 
 RECORDED_FLOWS: tuple[Flow, ...] = ("carry", "star", "booth")
 """The LUT flows whose results ship with the package for the units of the density table."""
+HEADLINE_FLOW: Flow = RECORDED_FLOWS[0]
+HEADLINE_LIBRARY = "nangate45"
 CELL_FLOW: Flow = "star"
 """Cell area is given in Yosys' plain flow only."""
 
@@ -126,15 +128,10 @@ def run_jobs(planned: Sequence[Job], *, fresh: bool = False) -> Iterator[tuple[J
 
     An interruption stops the syntheses under way and records none of them; those finished before stay on record.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tool_pool() as pool:
         futures = {pool.submit(job.record, fresh=fresh): job for job in planned}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            yosys.stop_all()
-            raise
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def out_of_reach(planned: Iterable[Job]) -> list[Job]:
@@ -143,11 +140,16 @@ def out_of_reach(planned: Iterable[Job]) -> list[Job]:
     return [job for job in planned if (no_tool or job.lacks_library) and job.on_record() is None]
 
 
-def unit_cost(lanes: int, records: Iterable[Record | None], modelled: Iterable[Job] = ()) -> UnitCost:
-    """The cost of a unit with these records (None stands for what could not be had), and by the cost model in place of
-    the syntheses `modelled`, but for flows and libraries that have no model.
+def unit_cost(
+    lanes: int,
+    records: Iterable[Record | None],
+    modelled: Iterable[Job] = (),
+    headline: tuple[str, str] = (HEADLINE_FLOW, HEADLINE_LIBRARY),
+) -> UnitCost:
+    """The cost of a unit with these records (None stands for what could not be had), and by the cost models in place of
+    the syntheses `modelled`, but for flows and libraries whose model does not answer.
 
-    Raises ModelRangeError where the model does not answer for such a unit.
+    Raises ModelRangeError where it is that of `headline`, a flow of LUTs and a cell library, which does not.
     """
     luts: dict[str, Figure] = {}
     area: dict[str, Figure] = {}
@@ -164,19 +166,24 @@ def unit_cost(lanes: int, records: Iterable[Record | None], modelled: Iterable[J
     for job in modelled:
         if (model := size_model(job.target_name, job.flow)) is None:
             continue
+        try:
+            if job.target == "xc7":
+                luts[job.flow] = _estimate(job, "size")
+            else:
+                area[job.target_name] = _estimate(job, "size")
+                period[job.target_name] = _estimate(job, "min_period_ns")
+        except ModelRangeError:
+            if (job.flow if job.target == "xc7" else job.target_name) in headline:
+                raise
+            continue
         tool = tool or model.tool
         flip_flops = job.datapath.register_bits + job.datapath.has_invalid_flag
-        if job.target == "xc7":
-            luts[job.flow] = _estimate(job, "size")
-        else:
-            area[job.target_name] = _estimate(job, "size")
-            period[job.target_name] = _estimate(job, "min_period_ns")
     return UnitCost(lanes, luts, area, period, flip_flops, tool)
 
 
 def _estimate(job: Job, quantity: Quantity) -> Figure:
     try:
-        return estimate(job.datapath, job.target_name, quantity)
+        return estimate(job.datapath, job.target_name, quantity, job.flow)
     except ModelRangeError as error:
         missing = "its library" if job.lacks_library else "pyosys"
         raise ModelRangeError(

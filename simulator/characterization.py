@@ -8,7 +8,8 @@ from pathlib import Path
 from densimeter.formats import ConfigError, Datapath
 from densimeter.formats.files import write_text
 from densimeter.hwmodels import fitted_model
-from densimeter.hwmodels.characterization.grid import Grid, grid
+from densimeter.hwmodels.characterization.grid import Grid, grid, is_sparse
+from densimeter.hwmodels.characterization.pool import in_order
 from densimeter.hwmodels.characterization.record import EnergyRecord, Record
 from densimeter.hwmodels.characterization.store import EnergyStore, Store
 from densimeter.hwmodels.conversion import conversion_energy
@@ -25,20 +26,22 @@ from densimeter.simulator.schema.density import DensityConfig
 
 def grid_jobs(chosen: Grid) -> list[Job]:
     """Every synthesis of the grid."""
-    libraries = [find_library(name) for name in chosen.libraries]
-    return [job for unit in chosen.units for job in jobs(unit, chosen.flows, libraries)]
+    every = chosen.flows, [find_library(name) for name in chosen.libraries]
+    sparse = chosen.sparse_flows, [find_library(name) for name in chosen.sparse_libraries]
+    planned = [job for unit in chosen.units for job in jobs(unit, *every)]
+    return planned + [job for unit in filter(is_sparse, chosen.units) for job in jobs(unit, *sparse)]
 
 
 def fit_models(found: Mapping[Job, Record | None], energies: Iterable[EnergyRecord]) -> list[FittedModel]:
-    """The cost models: of LUTs, and for each library of area, shortest period, energy and leakage.
+    """The cost models: of LUTs for each flow, and for each library of area, shortest period, energy and leakage.
 
     `energies` are those of the grid's energy units, in its order. Raises ConfigError where a record is missing.
     """
-    targets: dict[str, list[tuple[Datapath, Record]]] = {}
+    targets: dict[tuple[str, str], list[tuple[Datapath, Record]]] = {}
     for job, record in found.items():
         if record is None:
             raise ConfigError(f"no record of {job.module.name}: its cell library is not installed")
-        targets.setdefault(record.identity.target, []).append((job.datapath, record))
+        targets.setdefault((record.identity.target, record.identity.flow), []).append((job.datapath, record))
     measured: dict[str, list[tuple[Datapath, EnergyRecord]]] = {}
     for unit, energy in zip(grid().energy_units, energies, strict=True):
         measured.setdefault(energy.identity.target, []).append((unit, energy))
@@ -70,23 +73,29 @@ def _fit(
 
 def measure_energy(chosen: Grid, *, fresh: bool = False) -> Iterator[EnergyRecord]:
     """The energy of each of the grid's energy units in each library, on record or measured now."""
-    for library in map(find_library, chosen.libraries):
-        for unit in chosen.energy_units:
-            yield unit_energy(unit, library, recipe(unit), fresh=fresh)
+    return in_order(
+        partial(unit_energy, unit, library, recipe(unit), fresh=fresh)
+        for library in map(find_library, chosen.energy_libraries)
+        for unit in chosen.energy_units
+    )
 
 
 def synthesize_conversions(chosen: Grid, *, fresh: bool = False) -> Iterator[Record]:
     """Each of the grid's converters in each library, on record or synthesised now."""
-    for library in map(find_library, chosen.libraries):
-        for conversion in chosen.conversions:
-            yield conversion.record(library, fresh=fresh)
+    return in_order(
+        partial(conversion.record, library, fresh=fresh)
+        for library in map(find_library, chosen.energy_libraries)
+        for conversion in chosen.conversions
+    )
 
 
 def measure_conversions(chosen: Grid, *, fresh: bool = False) -> Iterator[EnergyRecord]:
     """The energy of each of the grid's energy converters in each library, on record or measured now."""
-    for library in map(find_library, chosen.libraries):
-        for conversion in chosen.energy_conversions:
-            yield conversion_energy(conversion, library, partial(conversion_stream, conversion), fresh=fresh)
+    return in_order(
+        partial(conversion_energy, conversion, library, partial(conversion_stream, conversion), fresh=fresh)
+        for library in map(find_library, chosen.energy_libraries)
+        for conversion in chosen.energy_conversions
+    )
 
 
 def keep_energy(records: Iterable[EnergyRecord]) -> None:
@@ -103,7 +112,7 @@ def shipped_keys(table: DensityConfig) -> set[str]:
     """The addresses of the syntheses behind the density table and the grid."""
     libraries = [find_library(name) for name in table.libraries]
     keys = {job.key for job in [*synthesis_jobs(table, libraries), *grid_jobs(grid())]}
-    of_grid = [find_library(name) for name in grid().libraries]
+    of_grid = [find_library(name) for name in grid().energy_libraries]
     return keys | {conversion.key(library) for library in of_grid for conversion in grid().conversions}
 
 

@@ -7,13 +7,10 @@ from typing import Any
 from densimeter.formats import Datapath
 from densimeter.formats.errors import ConfigError, ModelRangeError
 from densimeter.hwmodels.fitted_model import estimate
-from densimeter.hwmodels.mac import CELL_FLOW
+from densimeter.hwmodels.mac import CELL_FLOW, HEADLINE_FLOW
 from densimeter.rtl.breakdown import cell_breakdown, lut_breakdown
 from densimeter.rtl.cells.liberty import Library
 from densimeter.rtl.emit import emit
-from densimeter.rtl.synthesize import Flow
-
-_LUT_FLOW: Flow = "carry"
 
 
 def unit_parts(datapath: Datapath, libraries: Iterable[Library]) -> list[dict[str, Any]]:
@@ -22,7 +19,7 @@ def unit_parts(datapath: Datapath, libraries: Iterable[Library]) -> list[dict[st
     LUTs or um2 of the whole unit. `modelled` is None, and `refusal` says why, where the model has no answer.
     """
     module = emit(datapath)
-    found = [_told(datapath, "xc7", _LUT_FLOW, lut_breakdown(module.text, module.name, _LUT_FLOW))]
+    found = [_told(datapath, "xc7", HEADLINE_FLOW, lut_breakdown(module.text, module.name, HEADLINE_FLOW))]
     for library in libraries:
         if library.path is not None:
             parts = cell_breakdown(module.text, module.name, CELL_FLOW, library)

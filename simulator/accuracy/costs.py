@@ -12,7 +12,8 @@ from densimeter.formats import BlockFormat, Datapath, IntElement, default_lanes,
 from densimeter.formats.errors import FormatError, ModelRangeError
 from densimeter.hwmodels.characterization.known_names import known_operand
 from densimeter.hwmodels.figure import Figure
-from densimeter.hwmodels.headline import FLOW, LIBRARY, float32_mac, headline_cost
+from densimeter.hwmodels.headline import float32_mac, headline_cost
+from densimeter.hwmodels.mac import HEADLINE_FLOW, HEADLINE_LIBRARY
 from densimeter.kernels.operand_formats import LayerFormats, Recipe
 
 _LANES = 16
@@ -57,9 +58,12 @@ def row_costs(
     return found | {
         "unit": "; ".join(map(_described, costs)),
         **_density(
-            "area", total, [(one.area_um2[LIBRARY], one.lanes, n) for one, n in costs.values()], baseline.area_um2
+            "area",
+            total,
+            [(one.area_um2[HEADLINE_LIBRARY], one.lanes, n) for one, n in costs.values()],
+            baseline.area_um2,
         ),
-        **_density("lut", total, [(one.luts[FLOW], one.lanes, n) for one, n in costs.values()], baseline.luts),
+        **_density("lut", total, [(one.luts[HEADLINE_FLOW], one.lanes, n) for one, n in costs.values()], baseline.luts),
         "cost_source": "model" if any(one.source == "model" for one, _ in costs.values()) else "synthesis",
     }
 

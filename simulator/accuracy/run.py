@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from densimeter.formats.errors import ConfigError, FormatError
-from densimeter.hwmodels.headline import FLOW, LIBRARY
+from densimeter.hwmodels.mac import HEADLINE_FLOW, HEADLINE_LIBRARY
 from densimeter.simulator.accuracy.bench import Bench, Row, Track
 from densimeter.simulator.commands.check import duration
 from densimeter.simulator.schema.accuracy import AccuracyConfig
@@ -67,7 +67,8 @@ def _costs(rows: Sequence[Row]) -> list[str]:
             missing.setdefault(row["no_unit"], []).append(row["row"])
     about = [f"no arithmetic density for {', '.join(names)}: {reason}" for reason, names in missing.items()]
     if any(row.get("unit") for row in rows):
-        about.insert(0, f"densities are over float32, of linear layers alone; area in {LIBRARY}, LUTs in flow {FLOW}")
+        where = f"area in {HEADLINE_LIBRARY}, LUTs in flow {HEADLINE_FLOW}"
+        about.insert(0, f"densities are over float32, of linear layers alone; {where}")
     return about
 
 

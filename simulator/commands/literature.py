@@ -20,7 +20,7 @@ def literature(as_json: JsonOption = False) -> None:
         print_json({"library": _LIBRARY, "comparisons": [_row(comparison) for comparison in found]})
         return
     columns = "ratio", "of", ">published", "trust", ">ours", ">ours / theirs"
-    table = plain_table(f"cost per MAC, ours in {_LIBRARY}", *columns)
+    table = plain_table(f"cost per MAC, ours in {_LIBRARY} and the carry flow's LUTs", *columns)
     for comparison in found:
         published, ours = comparison.published, comparison.ours
         figures = ("", "") if ours is None else (f"{ours:.2f}", f"{ours / published.value:.2f}")

@@ -10,7 +10,8 @@ from densimeter.formats import Datapath
 from densimeter.formats.errors import ModelRangeError
 from densimeter.formats.files import write_text
 from densimeter.hwmodels.characterization.known_names import known_unit
-from densimeter.hwmodels.headline import FLOW, LIBRARY, float32_mac, headline_cost
+from densimeter.hwmodels.headline import float32_mac, headline_cost
+from densimeter.hwmodels.mac import HEADLINE_FLOW, HEADLINE_LIBRARY
 from densimeter.simulator.explore.chosen import designs
 from densimeter.simulator.schema.fields import UnitField
 
@@ -53,6 +54,6 @@ def _costs(datapath: Datapath) -> dict[str, float | str]:
         cost, baseline = headline_cost(datapath), headline_cost(float32_mac())
     except ModelRangeError:
         return dict.fromkeys(_COSTS, "")
-    lut, area = cost.luts_per_mac(FLOW), cost.area_um2_per_mac(LIBRARY)
-    ratios = baseline.luts_per_mac(FLOW) / lut, baseline.area_um2_per_mac(LIBRARY) / area
+    lut, area = cost.luts_per_mac(HEADLINE_FLOW), cost.area_um2_per_mac(HEADLINE_LIBRARY)
+    ratios = baseline.luts_per_mac(HEADLINE_FLOW) / lut, baseline.area_um2_per_mac(HEADLINE_LIBRARY) / area
     return dict(zip(_COSTS, (lut, ratios[0], area, ratios[1]), strict=True))

@@ -36,6 +36,13 @@ def test_a_row_with_one_scale_passes_twice() -> None:
     assert (figures("float32", "int8").values, figures("float32", "int8_g32").values) == (16 / 2, 32)
 
 
+def test_a_block_longer_than_what_comes_in_a_cycle_passes_twice() -> None:
+    float32 = F.get("float32")
+    assert [Conversion(float32, F.get("nf4"), lanes).passes for lanes in (None, 64, 16)] == [1, 1, 2]
+    long = Conversion(float32, F.get("dyn8"))  # blocks of 4096
+    assert (long.values, long.passes) == (16, 2)
+
+
 def test_its_registers_hold_a_block_with_its_scale() -> None:
     assert figures("float32", "mxfp4").values == 32
     # Codes, one shared exponent, and the flag that a NaN, which the format refuses, was among the values.
@@ -73,8 +80,8 @@ def test_what_is_on_no_record_is_not_guessed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(yosys, "installed_version", lambda: None)
     with pytest.raises(ToolError, match=r"no record of densimeter_convert_float16_bfp5_x16.*pyosys"):
         figures("float16", "bfp5", synthesize=True)
-    with pytest.raises(FormatError, match="nf4 has no converter: it searches"):
-        figures("float32", "nf4")
+    with pytest.raises(FormatError, match="nf4_dq has no converter: it needs the scales of 256 blocks"):
+        figures("float32", "nf4_dq")
 
 
 @pytest.mark.rtl

@@ -58,7 +58,7 @@ def test_an_unrecorded_unit_is_estimated_with_the_error_of_held_out_units() -> N
         ("leakage_nw", found.leakage_nw),
     ):
         assert figure.source == "model"
-        assert figure.relative_band == models[quantity, "nangate45"].held_out.percentile_95  # type: ignore[index]
+        assert figure.relative_band == models[quantity, "nangate45", "star"].held_out.percentile_95  # type: ignore[index]
         assert 0 < figure.low < figure.value < figure.high
     assert found.area_um2.high < unit_figures(RECORDED).area_um2.value
 
@@ -85,7 +85,7 @@ def test_a_synthesis_is_made_on_demand_and_answers_from_then_on() -> None:
     ("unit", "library", "error", "message"),
     [
         (_unit("int8", 128, "int32"), "nangate45", ModelRangeError, "int8 x int8, 128 lanes, int32: its count of"),
-        (UNRECORDED, "osu018", ConfigError, "no cost model for 'osu018', expected"),
+        (UNRECORDED, "osu018", ConfigError, "no model of energy_fj for 'osu018', expected nangate45"),
         (UNRECORDED, "nangate54", ConfigError, "did you mean 'nangate45'"),
     ],
 )

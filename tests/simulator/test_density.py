@@ -145,14 +145,14 @@ def test_what_cannot_be_synthesised_is_estimated(with_unit: Callable[..., Outcom
     *recorded, modelled = with_unit(UNRECORDED, "--json").json["rows"]
     assert {r["cost_source"] for r in recorded} == {"synthesis"}
     assert modelled["cost_source"] == "model"
-    band = fitted_models()["size", "xc7"].held_out.percentile_95
+    band = fitted_models()["size", "xc7", "carry"].held_out.percentile_95
     luts = modelled["lut_per_mac"]
     assert (modelled["lut_per_mac_low"], modelled["lut_per_mac_high"]) == pytest.approx(
         (luts * (1 - band), luts * (1 + band))
     )
-    # The model knows the carry flow and one library; the rest is left out, not guessed.
-    assert set(modelled["lut_per_mac_by_flow"]) == {"carry"}
-    assert set(modelled["area_um2_per_mac_by_library"]) == set(modelled["min_period_ns_by_library"]) == {"nangate45"}
+    assert set(modelled["lut_per_mac_by_flow"]) == {"carry", "star"}
+    libraries = {"nangate45", "osu018"}
+    assert set(modelled["area_um2_per_mac_by_library"]) == set(modelled["min_period_ns_by_library"]) == libraries
     assert modelled["energy_fj_per_mac_low"] < modelled["energy_fj_per_mac"] < modelled["energy_fj_per_mac_high"]
     float32 = row(recorded, "float32_ftz", "fp32_ftz", 1)
     assert modelled["arithmetic_density_lut"] == float32["lut_per_mac"] / luts
@@ -163,7 +163,7 @@ def test_what_cannot_be_synthesised_is_estimated(with_unit: Callable[..., Outcom
 def test_an_estimate_is_told_in_every_form(with_unit: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = with_unit(UNRECORDED)
     assert outcome.code == 0
-    band = f"\N{PLUS-MINUS SIGN}{fitted_models()['size', 'xc7'].held_out.percentile_95:.0%}"
+    band = f"\N{PLUS-MINUS SIGN}{fitted_models()['size', 'xc7', 'carry'].held_out.percentile_95:.0%}"
     markdown = (tmp_path / "out" / "density.md").read_text()
     (line,) = [line for line in markdown.splitlines() if line.startswith("|") and band in line]
     assert line.endswith("| model |")
@@ -194,7 +194,7 @@ def test_where_the_model_refuses_too_the_error_says_what_is_missing(with_unit: C
 @pytest.mark.parametrize(
     "changes",
     [
-        {"flows": "flows: [star, carry]"},
+        {"flows": "flows: [booth, carry]"},
         {"int8_dot": "  int8_dot: {format: int8, lanes: 12, accumulator: int32}"},
     ],
     ids=["the headline's flow has no model", "a baseline is not on record"],
@@ -226,7 +226,8 @@ def test_evaluate_gives_one_unit(no_synthesis: None) -> None:
 def test_evaluate_estimates_what_it_cannot_have(no_synthesis: None) -> None:
     result = evaluate({"format": "bfp6", "lanes": 8, "accumulator": "aligned24"})
     assert result["cost_source"] == "model"
-    assert result["lut_per_mac_by_flow"].keys() == result["lut_per_mac_relative_band_by_flow"].keys() == {"carry"}
+    assert result["lut_per_mac_by_flow"].keys() == result["lut_per_mac_relative_band_by_flow"].keys()
+    assert result["lut_per_mac_by_flow"].keys() == {"carry", "star"}
     assert 0 < result["area_um2_per_mac_relative_band_by_library"]["nangate45"] < 1
     assert result["flip_flops_per_mac"] == (24 + 10) / 8  # significand and exponent
     with pytest.raises(ModelRangeError, match="no record of densimeter_int8_int8_x128_int32"):
