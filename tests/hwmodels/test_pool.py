@@ -1,6 +1,7 @@
 """Calls that run side by side come back in their order; one that fails drops those that have not begun."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -28,6 +29,7 @@ def test_a_failure_drops_what_has_not_begun() -> None:
         begun.append(value)
         return _slowly(value, 0.02)
 
+    calls: list[Callable[[], int]] = [fail, *(partial(note, value) for value in range(200))]
     with pytest.raises(ZeroDivisionError):
-        list(in_order([fail, *(partial(note, value) for value in range(200))]))
+        list(in_order(calls))
     assert len(begun) < 200
