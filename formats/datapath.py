@@ -63,12 +63,8 @@ class Datapath:
 
     @property
     def window_bits(self) -> int:
-        """Width of the window below the top product's lowest bit, no wider than exact alignment would be; 0 where
-        alignment is exact without one."""
-        if not self.windowed:
-            return 0
-        reach = sum(f.element.top_exponent - f.element.lsb_exponent + largest_shift(f) for f in self.operands)
-        return min(LOG_WINDOW_BITS, reach)
+        """Width of the window below the top product's lowest bit; 0 where alignment is exact."""
+        return LOG_WINDOW_BITS if self.windowed else 0
 
     @property
     def product_lsb_exponent(self) -> int:

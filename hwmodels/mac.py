@@ -1,7 +1,7 @@
 """What a multiply-accumulate unit costs: its Verilog's synthesis results, a flow and a cell library at a time, or what
 the cost model says where there can be none."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Literal
@@ -144,12 +144,12 @@ def unit_cost(
     lanes: int,
     records: Iterable[Record | None],
     modelled: Iterable[Job] = (),
-    headline: tuple[str, str] = (HEADLINE_FLOW, HEADLINE_LIBRARY),
+    headline: Collection[str] = (HEADLINE_FLOW, HEADLINE_LIBRARY),
 ) -> UnitCost:
     """The cost of a unit with these records (None stands for what could not be had), and by the cost models in place of
     the syntheses `modelled`, but for flows and libraries whose model does not answer.
 
-    Raises ModelRangeError where it is that of `headline`, a flow of LUTs and a cell library, which does not.
+    Raises ModelRangeError where it is that of `headline`, a flow of LUTs and a cell library, that does not.
     """
     luts: dict[str, Figure] = {}
     area: dict[str, Figure] = {}

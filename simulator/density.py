@@ -89,7 +89,7 @@ def _costs(config: DensityConfig, libraries: Iterable[Library], fresh: bool, tra
     of_unit: dict[Datapath, list[Job]] = {}
     for job in planned:
         of_unit.setdefault(job.datapath, []).append(job)
-    headline = config.flows[0], config.libraries[0]
+    headline = config.flows[0], *config.libraries[:1]
     return {
         datapath: unit_cost(datapath.lanes, map(found.get, members), filter(forgone.__contains__, members), headline)
         for datapath, members in of_unit.items()

@@ -174,13 +174,18 @@ class _Unit:
             parameters = {"A_BITS": wide.significand_bits, "B_BITS": narrow.significand_bits, "PRODUCT_BITS": bits}
             multiply = instance("dm_multiply", "multiplier", parameters, significands | {"product": "product"})
             return f"{sign}{multiply}\nassign product_exponent = {self._product_exponent};"
+        drop = self.datapath.product_lsb_exponent - sum(operand.exponent_offset for operand in self.operands)
+        below = max(-drop, 0)  # places of a window that is wider than the products' range
+        if below:
+            sign += f"wire {vector(bits - below)} magnitude;\nassign {product} = {{magnitude, {below}'d0}};\n"
+            product = "magnitude"
         parameters = {
             "A_BITS": wide.significand_bits,
             "B_BITS": narrow.significand_bits,
             "A_EXPONENT_BITS": wide.lane_exponent_bits,
             "B_EXPONENT_BITS": narrow.lane_exponent_bits,
-            "DROP": self.datapath.product_lsb_exponent - sum(operand.exponent_offset for operand in self.operands),
-            "PRODUCT_BITS": bits,
+            "DROP": max(drop, 0),
+            "PRODUCT_BITS": bits - below,
         }
         connections = significands | {
             "a_exponent": wide.lane_exponent,

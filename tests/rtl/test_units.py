@@ -41,7 +41,7 @@ UNITS = [
     ("e4m3", "e4m3", 1, "fp32"),
     ("bfloat16", "int8", 1, "fp32"),
     ("{element: {kind: log, exponent_bits: 5, bias: 10}}", "e4m3", 1, "fp32"),
-    ("{element: {kind: log, exponent_bits: 2, bias: 1}}", "mxfp4", 4, "fixed40:-20"),  # exact without the whole window
+    ("{element: {kind: log, exponent_bits: 2, bias: 1}}", "mxfp4", 4, "fixed40:-20"),  # of less range than the window
     ("{element: {kind: int, bits: 4, encoding: offset}, block: 16, scale: e8m0}", "int8", 8, "fp32"),
     ("{element: {kind: int, bits: 4, encoding: offset}, block: 16, scale: e8m0}", "uint4", 8, "fixed48:-24"),
     ("bfp6_b4x8", "mxfp4_rceil", 8, "fp32"),
