@@ -56,9 +56,16 @@ def test_the_model_is_the_fit_of_the_records(which: Which, refitted: dict[Which,
 
 
 def test_the_readme_tells_the_errors_of_today() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
     luts, area = fitted_models()[LUTS].held_out, fitted_models()[AREA].held_out
-    assert f"a grid of {len(grid().units)}\n" in readme
+    assert f"a grid of {len(grid().units)} units" in readme
+    star, osu018, period, _ = (fitted_models()[which].held_out for which in [*OTHER_SIZES, *PERIODS])
+    others = star.percentile_95, osu018.percentile_95, period.percentile_95
+    assert "within {:.1%} and {:.1%}, the shortest period within {:.1%}".format(*others).replace("%", " %") in readme
+    energy, leakage = fitted_models()[ENERGY], fitted_models()[LEAKAGE]
+    assert f"Energy ({energy.fitted.units} units fitted, {energy.held_out.units} held out)" in readme
+    told = energy.held_out.median, energy.held_out.percentile_95, leakage.held_out.percentile_95
+    assert "error of {:.1%} and is within {:.1%}, leakage within {:.1%}".format(*told).replace("%", " %") in readme
     assert f"median error is {luts.median:.1%} in LUTs and {area.median:.1%} in area".replace("%", " %") in readme
     assert f"within {luts.percentile_95:.1%} and {area.percentile_95:.1%} for 95".replace("%", " %") in readme
 
